@@ -1,0 +1,1 @@
+"""Kafka and ClickHouse without installing either, and the stack that keeps them running on this machine."""

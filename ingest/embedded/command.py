@@ -1,0 +1,84 @@
+"""`meterhouse embedded kafka`, `up`, `down`, `status`: parse, build, run.
+
+`embedded` is the sub-app (the engine's command joins it as `clickhouse`); `up`, `down` and `status` are plain commands.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ingest.embedded.clickhouse.command import clickhouse as clickhouse_command
+
+embedded = typer.Typer(
+    name="embedded",
+    help="Run ClickHouse or Kafka inside this installation, in the foreground.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")]
+
+embedded.command("clickhouse")(clickhouse_command)
+
+
+@embedded.command("kafka")
+def kafka(
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port on 127.0.0.1 [default: settings]")] = None,
+    log_file: Annotated[Path | None, typer.Option(help="Write the broker's own log here instead of stderr")] = None,
+) -> None:
+    """Run the embedded Kafka broker on loopback until stopped; everything it holds is in memory."""
+    from ingest.embedded.kafka import run
+    from ingest.settings import load_settings
+
+    settings = load_settings(embedded_kafka_port=port)
+    run(settings.embedded_kafka_port, log_file=log_file, say=lambda line: print(line, flush=True))
+
+
+def up() -> None:
+    """Start the embedded engine and broker in the background, make tables and topics; safe to repeat."""
+    from rich.console import Console
+
+    from ingest.embedded.stack import Stack
+    from ingest.settings import load_settings
+
+    console = Console(highlight=False, soft_wrap=True)
+    settings = load_settings()
+    stack = Stack(settings, say=lambda line: console.print(line, markup=False))
+    stack.up()
+    console.print(
+        f"up: ClickHouse {settings.clickhouse.public}, Kafka {settings.bootstrap}; "
+        "`meterhouse status` shows it, `meterhouse down` stops it",
+        markup=False,
+    )
+
+
+def down() -> None:
+    """Stop what `up` started; what was landed stays on disk, what the embedded broker held is gone."""
+    from rich.console import Console
+
+    from ingest.embedded.parts import Keeper
+    from ingest.settings import load_settings
+
+    console = Console(highlight=False, soft_wrap=True)
+    keeper = Keeper(load_settings().home, lambda line: console.print(line, markup=False))
+    if not keeper.stop():
+        console.print("nothing was running")
+
+
+def status(as_json: AsJson = False) -> None:
+    """Show the stack: its parts, tables with sizes, lag and completeness. Exit code 1 when a part is not well."""
+    import json
+
+    from rich.console import Console
+
+    from ingest.embedded.report import collect, render
+    from ingest.settings import load_settings
+
+    report = collect(load_settings())
+    if as_json:
+        print(json.dumps(report.to_json(), indent=2, default=str))
+    else:
+        Console(highlight=False).print(render(report))
+    if not report.is_well:
+        raise typer.Exit(1)
