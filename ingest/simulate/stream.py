@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ingest.simulate import faults
+from ingest.simulate import faults, flaws
 from ingest.simulate.config import HOUR_MS, SimulationConfig
 from ingest.simulate.draws import Draws, Ints
 from ingest.simulate.encode import Encoder
@@ -72,7 +72,7 @@ class Simulation:
         self.truth = Truth(self.world, self.incidents)
         self._effects = Effects(self.incidents)
         self._encoder = Encoder(self.world)
-        self._faults = faults.FaultMaker(self.world)
+        self._faults = faults.FaultMaker(config)
         self._next_event = 1
         self._next_run = 1
         self._made_events = 0
@@ -188,13 +188,24 @@ class Simulation:
         lines = self._encoder.encode(rows)
         joined = self._encoder.event_ids(rows).tobytes().decode("ascii")
         event_ids = [joined[at : at + 36] for at in range(0, len(joined), 36)]
-        lines = self._faults.spoil(lines, rows)
+        lines = _spoil(lines, rows)
         self.truth.add(rows)
         return Chunk(lines, rows, event_ids, self._keys)
 
     @cached_property
     def _keys(self) -> tuple[bytes, ...]:
         return tuple(workspace.name.encode() for workspace in self.world.workspaces)
+
+
+def _spoil(lines: bytes, rows: Rows) -> bytes:
+    """The lines with the texts of the flawed rows in place of the sound ones."""
+    flawed = np.flatnonzero(rows["flaw"] > 0).tolist()
+    if not flawed:
+        return lines
+    texts = lines[:-1].split(b"\n")
+    for index in flawed:
+        texts[index] = flaws.spoil(texts[index], int(rows["flaw"][index]))
+    return b"\n".join(texts) + b"\n"
 
 
 def _cut(rows: Rows, left: int) -> tuple[Rows, int]:
