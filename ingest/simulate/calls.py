@@ -1,6 +1,7 @@
 """One attempt at a model or a tool, for many runs at once: tokens, latency, outcome, money.
 
-Shapes: every array has one entry an attempt. Token medians come from the agent, speed and price from the model's family.
+Shapes: every array has one entry an attempt. Token medians come from the agent, speed and price from the model's
+family.
 """
 
 from dataclasses import dataclass
@@ -43,7 +44,9 @@ TOOL_PRICE = np.array([round(tool.price_usd * 10**12) for tool in TOOLS], dtype=
 
 @dataclass(frozen=True)
 class ModelCalls:
-    """Outcome of one attempt each. Tokens and times as the producer reports them, -1 where it says nothing; money in picodollars."""
+    """Outcome of one attempt each. Tokens and times as the producer reports them, -1 where it says nothing; money in
+    picodollars.
+    """
 
     status: Ints
     error: Ints
@@ -60,9 +63,18 @@ class ModelCalls:
 
 
 def call_models(
-    world: World, effects: Effects, draws: Draws, model: Ints, clock_us: Ints, prompt: Ints, answer: Ints, is_repeat: Ints
+    world: World,
+    effects: Effects,
+    draws: Draws,
+    model: Ints,
+    clock_us: Ints,
+    prompt: Ints,
+    answer: Ints,
+    is_repeat: Ints,
 ) -> ModelCalls:
-    """Calls `model` at `clock_us` with prompts and answers of about so many tokens; `is_repeat` marks a context seen before."""
+    """Calls `model` at `clock_us` with prompts and answers of about so many tokens; `is_repeat` marks a context seen
+    before.
+    """
     count = len(model)
     family = world.family_of[model]
     input_tokens = np.minimum(draws.lognormal(prompt, 0.45, count) + 12, MAX_INPUT_TOKENS)
@@ -104,7 +116,9 @@ def call_models(
     era = (clock_us >= world.price_change_ms * 1000).astype(np.int64)
     price = world.prices[era, family]
     plain_input = input_tokens - cache_read - cache_write
-    cost = plain_input * price[:, 0] + cache_read * price[:, 1] + cache_write * price[:, 2] + output_tokens * price[:, 3]
+    cost = (
+        plain_input * price[:, 0] + cache_read * price[:, 1] + cache_write * price[:, 2] + output_tokens * price[:, 3]
+    )
     cost = np.where(failed, 0, cost)
     said_nothing = failed & draws.chance(0.7, count)
     # A failed call has no answer: its counts are missing, or the prompt alone is known.

@@ -1,7 +1,9 @@
-"""What agents are made of: model families with prices, their spellings in the wild, tools, archetypes, company names.
+"""What agents are made of: model families with prices, their spellings in the wild, tools, archetypes, company
+names.
 
-Prices are list prices in USD a million tokens, close to the real ones and good enough to be argued with: the price of record
-is the warehouse's catalogue. Two families change their price on a date inside the window. Latencies are medians.
+Prices are list prices in USD a million tokens, close to the real ones and good enough to be argued with: the price of
+record is the warehouse's catalogue. Two families change their price on a date inside the window. Latencies are
+medians.
 """
 
 from dataclasses import dataclass
@@ -120,54 +122,114 @@ class Archetype:
 
 ARCHETYPES = (
     Archetype(
-        "support-triage", "helpdesk-api", ("/v1/tickets/triage", "/v1/tickets/{id}/reply"),
+        "support-triage",
+        "helpdesk-api",
+        ("/v1/tickets/triage", "/v1/tickets/{id}/reply"),
         (("gpt-4o-mini", 6), ("gpt-4o-mini-2024-07-18", 3), ("gpt-4o-2024-08-06", 1)),
-        ("search_docs", "crm_lookup", "create_ticket"), 2.6, 1_900, 220, ("ticket_resolved", "ticket_escalated"),
+        ("search_docs", "crm_lookup", "create_ticket"),
+        2.6,
+        1_900,
+        220,
+        ("ticket_resolved", "ticket_escalated"),
     ),
     Archetype(
-        "code-reviewer", "forge-bot", ("/hooks/pull-request", "/v1/review"),
+        "code-reviewer",
+        "forge-bot",
+        ("/hooks/pull-request", "/v1/review"),
         (("claude-sonnet-4-5", 5), ("claude-sonnet-4-5-20250929", 4), ("claude-opus-4-1-20250805", 1)),
-        ("code_search", "run_python", "fetch_url"), 5.0, 9_500, 900, ("review_published",),
+        ("code_search", "run_python", "fetch_url"),
+        5.0,
+        9_500,
+        900,
+        ("review_published",),
     ),
     Archetype(
-        "sales-research", "growth-worker", ("/jobs/account-brief",),
+        "sales-research",
+        "growth-worker",
+        ("/jobs/account-brief",),
         (("gpt-5", 4), ("gpt-5-2025-08-07", 3), ("openai/gpt-5", 1), ("gemini-2.5-pro", 2)),
-        ("web_search", "fetch_url", "crm_lookup"), 4.2, 3_200, 1_100, ("brief_delivered", "lead_qualified"),
+        ("web_search", "fetch_url", "crm_lookup"),
+        4.2,
+        3_200,
+        1_100,
+        ("brief_delivered", "lead_qualified"),
     ),
     Archetype(
-        "data-analyst", "insight-api", ("/v1/ask", "/v1/charts"),
+        "data-analyst",
+        "insight-api",
+        ("/v1/ask", "/v1/charts"),
         (("gpt-4.1-2025-04-14", 5), ("gpt-4.1", 3), ("o4-mini", 2)),
-        ("sql_query", "run_python", "vector_lookup"), 4.5, 4_800, 520, ("report_shared",),
+        ("sql_query", "run_python", "vector_lookup"),
+        4.5,
+        4_800,
+        520,
+        ("report_shared",),
     ),
     Archetype(
-        "invoice-clerk", "backoffice-worker", ("/jobs/invoices", "/jobs/reminders"),
+        "invoice-clerk",
+        "backoffice-worker",
+        ("/jobs/invoices", "/jobs/reminders"),
         (("gpt-4o-2024-11-20", 4), ("azure/gpt-4o-mini", 6)),
-        ("ocr_document", "sql_query", "send_email", "payment_status"), 3.0, 2_600, 260, ("invoice_booked", "reminder_sent"),
+        ("ocr_document", "sql_query", "send_email", "payment_status"),
+        3.0,
+        2_600,
+        260,
+        ("invoice_booked", "reminder_sent"),
     ),
     Archetype(
-        "contract-reader", "legal-desk", ("/v1/contracts/review",),
+        "contract-reader",
+        "legal-desk",
+        ("/v1/contracts/review",),
         (("anthropic.claude-3-5-sonnet-20241022-v2:0", 4), ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", 6)),
-        ("ocr_document", "vector_lookup"), 3.4, 14_000, 1_300, ("clause_flagged",),
+        ("ocr_document", "vector_lookup"),
+        3.4,
+        14_000,
+        1_300,
+        ("clause_flagged",),
     ),
     Archetype(
-        "chat-concierge", "webchat-gateway", ("/v2/chat", "/v2/chat/stream"),
+        "chat-concierge",
+        "webchat-gateway",
+        ("/v2/chat", "/v2/chat/stream"),
         (("claude-haiku-4-5-20251001", 5), ("claude-haiku-4-5", 3), ("models/gemini-2.5-flash", 2)),
-        ("vector_lookup", "payment_status", "crm_lookup"), 1.8, 2_300, 180, ("order_placed", "handover_to_human"),
+        ("vector_lookup", "payment_status", "crm_lookup"),
+        1.8,
+        2_300,
+        180,
+        ("order_placed", "handover_to_human"),
     ),
     Archetype(
-        "catalog-writer", "shop-pipeline", ("/jobs/descriptions",),
+        "catalog-writer",
+        "shop-pipeline",
+        ("/jobs/descriptions",),
         (("google/gemini-2.5-flash", 5), ("mistral-large-latest", 3), ("openai/gpt-4o-mini", 2)),
-        ("search_docs", "fetch_url"), 1.6, 1_100, 640, ("listing_published",),
+        ("search_docs", "fetch_url"),
+        1.6,
+        1_100,
+        640,
+        ("listing_published",),
     ),
     Archetype(
-        "ops-copilot", "runbook-agent", ("/alerts/webhook", "/v1/diagnose"),
+        "ops-copilot",
+        "runbook-agent",
+        ("/alerts/webhook", "/v1/diagnose"),
         (("llama-3.3-70b-versatile", 4), ("anthropic/claude-sonnet-4.5", 4), ("deepseek-chat", 2)),
-        ("sql_query", "run_python", "search_docs", "create_ticket"), 5.5, 5_500, 420, ("incident_closed",),
+        ("sql_query", "run_python", "search_docs", "create_ticket"),
+        5.5,
+        5_500,
+        420,
+        ("incident_closed",),
     ),
     Archetype(
-        "intent-router", "webchat-gateway", ("/v2/route",),
+        "intent-router",
+        "webchat-gateway",
+        ("/v2/route",),
         (("house-router-7b", 8), ("gpt-4o", 2)),
-        ("vector_lookup",), 1.1, 600, 24, ("intent_routed",),
+        ("vector_lookup",),
+        1.1,
+        600,
+        24,
+        ("intent_routed",),
     ),
 )
 
@@ -189,12 +251,14 @@ LLM_ERRORS = (
 )  # fmt: skip
 OUTAGE_ERRORS = (("api_error_503", 55), ("service_unavailable", 25), ("internal_server_error", 20))
 TOOL_ERRORS = (
-    ("http_502", 30), ("http_404", 20), ("invalid_arguments", 25), ("permission_denied", 10), ("ToolExecutionError", 15),
+    ("http_502", 30), ("http_404", 20), ("invalid_arguments", 25), ("permission_denied", 10),
+    ("ToolExecutionError", 15),
 )  # fmt: skip
 TIMEOUT_ERROR = "timeout"
 RUN_ERRORS = ("llm_unavailable", "tool_failed")
 ERROR_TYPES = (
-    "", TIMEOUT_ERROR, *(name for name, _ in LLM_ERRORS), *(name for name, _ in OUTAGE_ERRORS), *(name for name, _ in TOOL_ERRORS),
+    "", TIMEOUT_ERROR, *(name for name, _ in LLM_ERRORS), *(name for name, _ in OUTAGE_ERRORS),
+    *(name for name, _ in TOOL_ERRORS),
     *RUN_ERRORS,
 )  # fmt: skip
 BUSINESS_EVENTS = tuple(sorted({name for archetype in ARCHETYPES for name in archetype.business}))

@@ -30,10 +30,13 @@ class IncidentRequest:
 
 def parse_incident(text: str) -> IncidentRequest:
     """Reads `kind[:subject][@2026-11-23T10:00Z[/30m]]`; raises SettingsError naming what is wrong."""
-    match = re.fullmatch(r"(?P<kind>\w+)(?::(?P<subject>[^@]+))?(?:@(?P<start>[^/]+)(?:/(?P<length>\d+)(?P<unit>[smhd]))?)?", text)
+    match = re.fullmatch(
+        r"(?P<kind>\w+)(?::(?P<subject>[^@]+))?(?:@(?P<start>[^/]+)(?:/(?P<length>\d+)(?P<unit>[smhd]))?)?", text
+    )
     if match is None or match["kind"] not in INCIDENT_KINDS:
         raise SettingsError(
-            f"--incident expects KIND[:SUBJECT][@START[/30m]] with KIND one of {', '.join(INCIDENT_KINDS)}, came {text!r}."
+            "--incident expects KIND[:SUBJECT][@START[/30m]] with KIND one of "
+            f"{', '.join(INCIDENT_KINDS)}, came {text!r}."
         )
     kind = next(known for known in INCIDENT_KINDS if known == match["kind"])
     start_ms = parse_time(match["start"], "--incident") if match["start"] else None
@@ -58,7 +61,9 @@ def time_text(moment_ms: int) -> str:
 
 @dataclass(frozen=True)
 class SimulationConfig:
-    """`events` counts distinct valid events; duplicates and malformed messages come on top, at their rates a valid event."""
+    """`events` counts distinct valid events; duplicates and malformed messages come on top, at their rates a valid
+    event.
+    """
 
     end_ms: int
     events: int = 200_000

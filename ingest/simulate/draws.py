@@ -1,7 +1,8 @@
 """Random draws that give the same bytes on every machine.
 
-Only Philox's raw words are taken from numpy (their stream is kept stable across versions, that of numpy's distributions is
-not), and everything after them is integer arithmetic on tables: no draw depends on a CPU's exp() or on its vector width.
+Only Philox's raw words are taken from numpy (their stream is kept stable across versions, that of numpy's
+distributions is not), and everything after them is integer arithmetic on tables: no draw depends on a CPU's exp() or
+on its vector width.
 """
 
 import math
@@ -86,20 +87,24 @@ class Draws:
 
     def below(self, bound: int, count: int) -> Ints:
         """`count` integers in [0, bound), bound up to 2**31."""
-        return self.u32(count) * bound >> 32
+        drawn: Ints = self.u32(count) * bound >> 32
+        return drawn
 
     def chance(self, probability: float | Ints, count: int) -> Bools:
         """True with the probability given; an array of probabilities is in units of 2**-32."""
         threshold = round(probability * (1 << 32)) if isinstance(probability, float) else probability
-        return self.u32(count) < threshold
+        happens: Bools = self.u32(count) < threshold
+        return happens
 
     def pick(self, table: Ints, count: int) -> Ints:
         """Entries of a table made by `weighted_table`; its length is a power of two up to 65536."""
-        return table[self.u16(count) & (len(table) - 1)]
+        picked: Ints = table[self.u16(count) & (len(table) - 1)]
+        return picked
 
     def lognormal(self, median: Ints | int, sigma: float, count: int) -> Ints:
         """Integers with the median given and a lognormal spread."""
-        return median * lognormal_factors(sigma)[self.u16(count) >> 2] >> FIXED_POINT
+        drawn: Ints = median * lognormal_factors(sigma)[self.u16(count) >> 2] >> FIXED_POINT
+        return drawn
 
     def one(self, bound: int) -> int:
         """A single integer in [0, bound)."""

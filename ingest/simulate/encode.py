@@ -1,11 +1,12 @@
 """Rows to JSON lines, thousands at a time.
 
-Every field is written into a matrix of bytes at its widest, zero where it is shorter or missing, and then the zeros are
-squeezed out of the whole matrix: no Python object an event, and no dependence on a library's float formatting. A field's text
-carries its comma and key, so that a missing one vanishes. Measured on one core: docs/simulator.md.
+Every field is written into a matrix of bytes at its widest, zero where it is shorter or missing, and then the zeros
+are squeezed out of the whole matrix: no Python object an event, and no dependence on a library's float formatting. A
+field's text carries its comma and key, so that a missing one vanishes. Measured on one core: docs/simulator.md.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
@@ -22,6 +23,17 @@ _STRIPE = 2048
 """Rows squeezed at once: their matrix stays in the CPU's cache."""
 
 
+@dataclass(frozen=True)
+class Sparse:
+    """Text of some rows only; the others have none."""
+
+    where: Ints
+    text: Text
+
+
+Part = Text | Sparse | bytes
+
+
 def text_table(texts: Sequence[str]) -> Text:
     """Texts as rows of bytes, padded with zeros to the longest; shape (texts, width)."""
     encoded = [text.encode() for text in texts]
@@ -29,29 +41,31 @@ def text_table(texts: Sequence[str]) -> Text:
     return np.frombuffer(b"".join(text.ljust(width, b"\0") for text in encoded), dtype=np.uint8).reshape(-1, width)
 
 
-_FULL = text_table([f"{number:04d}" for number in range(10_000)])
-_LEADING = text_table(["", *(str(number).rjust(4, "\0") for number in range(1, 10_000))])
-_HEX = text_table([f"{number:02x}" for number in range(256)])
+# Four digits, or two of hex, are looked up as one machine word: ten times as fast as rows of bytes.
+_FULL = text_table([f"{number:04d}" for number in range(10_000)]).view(np.uint32).ravel()
+_LEADING = (
+    text_table(["\0\0\0\0", *(str(number).rjust(4, "\0") for number in range(1, 10_000))]).view(np.uint32).ravel()
+)
+_HEX = text_table([f"{number:02x}" for number in range(256)]).view(np.uint16).ravel()
 
 
-def _digits(values: Ints, groups: int, has_units: bool = True) -> Text:
-    """Decimal digits without leading zeros, up to 4 * groups of them; a zero is '0' (or nothing, without units)."""
-    out = np.empty((len(values), 4 * groups), dtype=np.uint8)
+def _digits(values: Ints, groups: int) -> Text:
+    """Decimal digits without leading zeros, up to 4 * groups of them, in as many columns; shape (values, 4 * groups)."""
+    out = np.empty((len(values), groups), dtype=np.uint32)
     rest = values
     for group in range(groups - 1, -1, -1):
         above = rest // 10_000
         low = rest - above * 10_000
-        out[:, 4 * group : 4 * group + 4] = np.where((above > 0)[:, None], _FULL[low], _LEADING[low])
+        out[:, group] = np.where(above > 0, _FULL[low], _LEADING[low])
         rest = above
-    if has_units:
-        out[values == 0, -1] = 48
-    return out
+    text = out.view(np.uint8)
+    text[values == 0, -1] = 48
+    return text
 
 
 def _hex(words: Words) -> Text:
     """16 hex digits of each word, shape (words, 16)."""
-    parts = np.ascontiguousarray(words.astype(">u8")).view(np.uint8).reshape(-1, 8)
-    return _HEX[parts].reshape(-1, 16)
+    return _HEX[words.astype(">u8").view(np.uint8)].view(np.uint8).reshape(-1, 16)
 
 
 class Encoder:
@@ -61,11 +75,14 @@ class Encoder:
         self._world = world
         self._salts = [mix(world.config.seed, 20, purpose) for purpose in range(12)]
         agents = world.agents
+        self.keys = tuple(workspace.name.encode() for workspace in world.workspaces)
         self._event_types = text_table([f'","event_type":"{name}"' for name in catalogue.EVENT_TYPES])
         self._versions = text_table([',"schema_version":1' if agent.has_version else "" for agent in agents])
         self._time_formats = np.array([agent.time_format for agent in agents])
         self._offsets_ms = np.array([one.utc_offset_minutes for one in world.workspaces], dtype=np.int64) * MINUTE_MS
-        self._offset_texts = text_table([_offset_text(one.utc_offset_minutes) for one in world.workspaces])
+        # The last one is for producers that write UTC.
+        offsets = [_offset_text(one.utc_offset_minutes) for one in world.workspaces]
+        self._offset_texts = text_table([f'{offset}"' for offset in (*offsets, "Z")])
         self._workspaces = text_table([f',"workspace_id":"{one.name}"' for one in world.workspaces])
         self._environments = text_table([f',"environment":"{name}"' for name, _ in catalogue.ENVIRONMENTS])
         self._agents = text_table(
@@ -80,9 +97,7 @@ class Encoder:
         self._statuses = text_table(["", *(f',"status":"{name}"' for name in catalogue.STATUSES[1:])])
         self._errors = text_table(["", *(f',"error_type":"{name}"' for name in catalogue.ERROR_TYPES[1:])])
         self._is_money_text = np.array([agent.is_money_text for agent in agents])
-        self._contexts = text_table(
-            [f',"context":{{"sdk":"{_sdk(number)}"' for number in range(len(agents))]
-        )
+        self._contexts = text_table([f',"context":{{"sdk":"{_sdk(number)}"' for number in range(len(agents))])
         self._business = text_table(["", *(f',"name":"{name}"' for name in catalogue.BUSINESS_EVENTS)])
 
     def encode(self, rows: Rows) -> bytes:
@@ -102,7 +117,7 @@ class Encoder:
         return out
 
     def _encode_stripe(self, rows: Rows) -> bytes:
-        parts: list[Text | bytes] = [b'{"event_id":"', self.event_ids(rows)]
+        parts: list[Part] = [b'{"event_id":"', self.event_ids(rows)]
         agent = rows["agent"].astype(np.int64)
         parts += [self._event_types[rows["event_type"]], self._versions[agent], *self._times(rows, agent)]
         parts += [self._workspaces[rows["workspace"]], self._environments[rows["environment"]], self._agents[agent]]
@@ -116,7 +131,11 @@ class Encoder:
         parts += [*self._prompts(rows), *_milliseconds("time_to_first_token_ms", rows["ttft_us"])]
         parts += [self._tools[rows["tool"] + 1], self._statuses[rows["status"]], self._errors[rows["error"]]]
         parts += _milliseconds("latency_ms", rows["latency_us"])
-        for name, column in (("unit_cost_input", "unit_input"), ("unit_cost_output", "unit_output"), ("cost_usd", "cost")):
+        for name, column in (
+            ("unit_cost_input", "unit_input"),
+            ("unit_cost_output", "unit_output"),
+            ("cost_usd", "cost"),
+        ):
             parts += self._money(name, rows[column], agent)
         parts += [*self._context(rows, agent), b"}}\n"]
         return _squeeze(parts, len(rows))
@@ -124,10 +143,9 @@ class Encoder:
     def _word(self, salt: int, numbers: Words) -> Words:
         return mix_words(self._salts[salt], numbers)
 
-    def _times(self, rows: Rows, agent: Ints) -> list[Text | bytes]:
+    def _times(self, rows: Rows, agent: Ints) -> list[Part]:
         formats = self._time_formats[agent]
-        offset_ms = np.where(formats == 1, self._offsets_ms[rows["workspace"]], 0)
-        at_ms = rows["at_ms"] + offset_ms
+        at_ms = rows["at_ms"] + np.where(formats == 1, self._offsets_ms[rows["workspace"]], 0)
         day, within = np.divmod(at_ms, DAY_MS)
         days, which = np.unique(day, return_inverse=True)
         dates = text_table([datetime.fromtimestamp(int(one) * 86_400, UTC).strftime('"%Y-%m-%dT') for one in days])
@@ -135,91 +153,99 @@ class Encoder:
         minute, second = np.divmod(second, 60)
         hour, minute = np.divmod(minute, 60)
         clock = np.empty((len(rows), 12), dtype=np.uint8)
-        clock[:, 0:2], clock[:, 3:5], clock[:, 6:8] = _FULL[hour, 2:], _FULL[minute, 2:], _FULL[second, 2:]
-        clock[:, 9:12] = _FULL[millisecond, 1:]
-        clock[:, 2] = clock[:, 5] = 58
-        clock[:, 8] = 46
-        suffix = np.where((formats == 1)[:, None], self._offset_texts[rows["workspace"]], text_table(["Z"])[0, 0] * _FIRST_OF_SIX)
-        stamp = np.concatenate([dates[which], clock, suffix, np.full((len(rows), 1), 34, dtype=np.uint8)], axis=1)
+        for at, number in ((0, hour), (3, minute), (6, second)):
+            clock[:, at : at + 2] = _four_digits(number)[:, 2:]
+        clock[:, 9:12] = _four_digits(millisecond)[:, 1:]
+        clock[:, 2] = clock[:, 5] = ord(":")
+        clock[:, 8] = ord(".")
+        zone = np.where(formats == 1, rows["workspace"], len(self._offset_texts) - 1)
+        stamp = np.concatenate([dates[which], clock, self._offset_texts[zone]], axis=1)
         is_number = formats == 2
         if is_number.any():
             stamp[is_number] = 0
             stamp[is_number, :16] = _digits(rows["at_ms"][is_number], 4)
         return [b',"occurred_at":', stamp]
 
-    def _parents(self, rows: Rows) -> list[Text | bytes]:
-        parents = rows["parent_no"]
-        return _optional('"parent_span_id":"', _hex(self._word(8, parents)), '"', parents > 0)
+    def _parents(self, rows: Rows) -> list[Part]:
+        where = np.flatnonzero(rows["parent_no"] > 0)
+        return _field("parent_span_id", where, _quoted(_hex(self._word(8, rows["parent_no"][where]))))
 
-    def _prompts(self, rows: Rows) -> list[Text | bytes]:
-        prompts = rows["prompt"].astype(np.int64)
-        digest = _hex(self._word(9, prompts.astype(np.uint64)))
-        return _optional('"prompt_hash":"', digest, '"', prompts >= 0)
+    def _prompts(self, rows: Rows) -> list[Part]:
+        where = np.flatnonzero(rows["prompt"] >= 0)
+        return _field("prompt_hash", where, _quoted(_hex(self._word(9, rows["prompt"][where].astype(np.uint64)))))
 
-    def _money(self, name: str, values: Ints, agent: Ints) -> list[Text | bytes]:
+    def _money(self, name: str, values: Ints, agent: Ints) -> list[Part]:
         """Picodollars as a decimal with 12 places, as a number or as text as the agent's producer does it."""
-        is_there = values >= 0
-        if not is_there.any():
-            return []
-        whole, fraction = np.divmod(np.maximum(values, 0), 10**12)
-        places = np.concatenate([_FULL[fraction // 10**8], _FULL[fraction // 10**4 % 10**4], _FULL[fraction % 10**4]], axis=1)
-        quote = np.where(self._is_money_text[agent], 34, 0).astype(np.uint8)[:, None]
-        dot = np.full((len(values), 1), 46, dtype=np.uint8)
-        digits = np.concatenate([quote, _digits(whole, 2), dot, places, quote], axis=1)
-        return _optional(f'"{name}":', digits, "", is_there)
+        where = np.flatnonzero(values >= 0)
+        whole, fraction = np.divmod(values[where], 10**12)
+        groups = (fraction // 10**8, fraction // 10**4 % 10**4, fraction % 10**4)
+        quote = np.where(self._is_money_text[agent[where]], ord('"'), 0).astype(np.uint8)[:, None]
+        dot = np.full((len(where), 1), ord("."), dtype=np.uint8)
+        text = np.concatenate([quote, _digits(whole, 2), dot, *map(_four_digits, groups), quote], axis=1)
+        return _field(name, where, text)
 
-    def _context(self, rows: Rows, agent: Ints) -> list[Text | bytes]:
-        step = rows["step"].astype(np.int64)
-        attempt = rows["attempt"].astype(np.int64)
-        amount = rows["amount"].astype(np.int64)
+    def _context(self, rows: Rows, agent: Ints) -> list[Part]:
         return [
             self._contexts[agent],
-            *_number("step", step, 2),
-            *_number("attempt", attempt, 1),
+            *_number("step", rows["step"].astype(np.int64), 1),
+            *_number("attempt", rows["attempt"].astype(np.int64), 1),
             self._business[rows["business"] + 1],
-            *_number("amount_cents", amount, 3),
+            *_number("amount_cents", rows["amount"].astype(np.int64), 3),
         ]
 
 
-_FIRST_OF_SIX = np.array([1, 0, 0, 0, 0, 0], dtype=np.uint8)
+def _four_digits(numbers: Ints) -> Text:
+    return _FULL[numbers].view(np.uint8).reshape(-1, 4)
 
 
-def _optional(before: str, body: Text, after: str, is_there: npt.NDArray[np.bool_]) -> list[Text | bytes]:
-    """A field that vanishes where `is_there` is false."""
-    mask = is_there.astype(np.uint8)[:, None]
-    head = np.frombuffer(f",{before}".encode(), dtype=np.uint8)
-    parts: list[Text | bytes] = [head * mask, body * mask]
-    if after:
-        parts.append(np.frombuffer(after.encode(), dtype=np.uint8) * mask)
-    return parts
+def _quoted(text: Text) -> Text:
+    quote = np.full((len(text), 1), ord('"'), dtype=np.uint8)
+    return np.concatenate([quote, text, quote], axis=1)
 
 
-def _number(name: str, values: Ints, groups: int) -> list[Text | bytes]:
-    is_there = values >= 0
-    if not is_there.any():
+def _field(name: str, where: Ints, values: Text) -> list[Part]:
+    """`,"name":value` in the rows `where`; nothing at all where no row has it."""
+    if not len(where):
         return []
-    return _optional(f'"{name}":', _digits(np.maximum(values, 0), groups), "", is_there)
+    head = np.frombuffer(f',"{name}":'.encode(), dtype=np.uint8)
+    return [Sparse(where, np.concatenate([np.broadcast_to(head, (len(where), len(head))), values], axis=1))]
 
 
-def _milliseconds(name: str, values_us: Ints) -> list[Text | bytes]:
+def _number(name: str, values: Ints, groups: int) -> list[Part]:
+    where = np.flatnonzero(values >= 0)
+    return _field(name, where, _digits(values[where], groups))
+
+
+def _milliseconds(name: str, values_us: Ints) -> list[Part]:
     """Microseconds as milliseconds with three places."""
-    is_there = values_us >= 0
-    if not is_there.any():
-        return []
-    whole, fraction = np.divmod(np.maximum(values_us, 0), 1000)
-    places = _FULL[fraction].copy()
-    places[:, 0] = 46
-    return _optional(f'"{name}":', np.concatenate([_digits(whole, 3), places], axis=1), "", is_there)
+    where = np.flatnonzero(values_us >= 0)
+    whole, fraction = np.divmod(values_us[where], 1000)
+    places = _four_digits(fraction)
+    places[:, 0] = ord(".")
+    return _field(name, where, np.concatenate([_digits(whole, 3), places], axis=1))
 
 
-def _squeeze(parts: list[Text | bytes], count: int) -> bytes:
-    widths = [len(part) if isinstance(part, bytes) else part.shape[1] for part in parts]
-    matrix = np.empty((count, sum(widths)), dtype=np.uint8)
+def _squeeze(parts: list[Part], count: int) -> bytes:
+    """The parts side by side in every row, without their zeros."""
+    widths = [len(part) if isinstance(part, bytes) else _text_of(part).shape[1] for part in parts]
+    matrix = np.zeros((count, sum(widths)), dtype=np.uint8)
     at = 0
     for part, width in zip(parts, widths, strict=True):
-        matrix[:, at : at + width] = np.frombuffer(part, dtype=np.uint8) if isinstance(part, bytes) else part
+        columns = slice(at, at + width)
+        if isinstance(part, bytes):
+            matrix[:, columns] = np.frombuffer(part, dtype=np.uint8)
+        elif isinstance(part, Sparse):
+            matrix[part.where, columns] = part.text
+        else:
+            matrix[:, columns] = part
         at += width
-    return matrix.tobytes().translate(None, b"\0")
+    flat = matrix.ravel()
+    squeezed: Text = flat[flat != 0]
+    return squeezed.tobytes()
+
+
+def _text_of(part: Text | Sparse) -> Text:
+    return part.text if isinstance(part, Sparse) else part
 
 
 def _model_text(provider: str, model: str) -> str:

@@ -1,8 +1,8 @@
 """What goes wrong on the way: lateness, resent and corrected copies, malformed messages. Rows in, more rows out.
 
-A duplicate is its event to the byte; a correction has the event's id, other numbers, and comes later than every other copy; a
-malformed message is a broken clone with an id of its own. Copies come after their original, in the same partition. What the
-text of a flawed row looks like is said in flaws.py.
+A duplicate is its event to the byte; a correction has the event's id, other numbers, and comes later than every other
+copy; a malformed message is a broken clone with an id of its own. Copies come after their original, in the same
+partition. What the text of a flawed row looks like is said in flaws.py.
 """
 
 import numpy as np
@@ -12,7 +12,8 @@ from ingest.simulate.catalogue import ERROR_TYPES, EVENT_TYPES
 from ingest.simulate.config import HOUR_MS, MINUTE_MS, SimulationConfig
 from ingest.simulate.draws import Bools, Draws, Ints
 from ingest.simulate.flaws import CURIOSITIES, DEFECTS, FLAWS
-from ingest.simulate.rows import Rows
+from ingest.simulate.incidents import Effects
+from ingest.simulate.rows import Rows, join_rows
 
 VALID, DUPLICATE, CORRECTION, MALFORMED = range(4)
 KINDS = ("valid", "duplicate", "correction", "malformed")
@@ -43,11 +44,13 @@ def expected(kind: int) -> str:
 class FaultMaker:
     """Adds the faults of one configuration to finished rows."""
 
-    def __init__(self, config: SimulationConfig) -> None:
-        self._config = config
+    def __init__(self, config: SimulationConfig, effects: Effects) -> None:
+        self._config, self._effects = config, effects
 
     def add(self, rows: Rows, draws: Draws, next_event: int) -> tuple[Rows, int]:
-        """The rows with their times of arrival, their copies and their malformed clones; and the next free event number."""
+        """The rows with their times of arrival, their copies and their malformed clones; and the next free event
+        number.
+        """
         config, count = self._config, len(rows)
         at_ms = rows["at_ms"].astype(np.int64)
         rows["arrival_ms"] = at_ms + 5 + draws.lognormal(120, 0.9, count)
@@ -60,7 +63,7 @@ class FaultMaker:
         broken = draws.chance(float(config.malformed_rate), count)
         malformed = self._malformed(rows[broken], draws, next_event)
         copies = [rows, self._duplicates(rows[resent], draws), self._corrections(rows[fixed], draws), malformed]
-        return np.concatenate(copies), next_event + len(malformed)
+        return join_rows(copies), next_event + len(malformed)
 
     def _delays(self, at_ms: Ints, draws: Draws) -> Ints:
         """Minutes mostly, days at times; never beyond the window's end, so that what is late still comes."""
@@ -91,7 +94,9 @@ class FaultMaker:
         rows["status"][failed], rows["error"][failed] = calls.ERROR, _FIXED_ERROR
         moved = variant == 2
         back_ms = MINUTE_MS + draws.below(3 * HOUR_MS, len(rows))
-        rows["at_ms"][moved] = np.maximum(rows["at_ms"][moved] - back_ms[moved], self._config.start_ms)
+        moved_to_ms = np.maximum(rows["at_ms"] - back_ms, self._config.start_ms)
+        moved &= ~self._effects.is_lost(rows["workspace"], moved_to_ms, moved_to_ms)
+        rows["at_ms"][moved] = moved_to_ms[moved]
         return rows
 
     def _malformed(self, rows: Rows, draws: Draws, next_event: int) -> Rows:

@@ -1,7 +1,7 @@
 """Named incidents: when, how long, whom they hit, and what they do to the calls made meanwhile.
 
-`place_incidents` decides all of it before the first event, from the seed or as asked; nothing later moves them. A call is hit
-when it starts inside [start_ms, end_ms).
+`place_incidents` decides all of it before the first event, from the seed or as asked; nothing later moves them. A
+call is hit when it starts inside [start_ms, end_ms).
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from ingest.errors import SettingsError
 from ingest.simulate.catalogue import SPELLINGS, TOOLS
 from ingest.simulate.config import MINUTE_MS, IncidentKind, IncidentRequest, SimulationConfig, time_text
 from ingest.simulate.draws import Bools, Draws, Ints
-from ingest.simulate.world import World
+from ingest.simulate.world import PICKS, World
 
 OUTAGE_FAILURE_SHARE = 0.95
 SLOW_TOOL_FACTOR = 20
@@ -65,34 +65,47 @@ def _place(world: World, request: IncidentRequest, draws: Draws, number: int, co
     if request.subject and request.subject not in subjects:
         known = ", ".join(sorted(subjects))
         raise SettingsError(f"--incident {request.kind} expects a subject among {known}, came {request.subject!r}.")
-    subject = request.subject or list(subjects)[_favourite(request.kind, len(subjects), draws)]
+    subject = request.subject or _favourite(request.kind, list(subjects), draws)
     length_ms = request.duration_ms or min(_MINUTES[request.kind] * MINUTE_MS, config.window_ms // 8)
     if request.start_ms is not None:
         start_ms = request.start_ms
     else:
-        start_ms = _busy_start(config, world, _workspace_of(world, request.kind, subjects[subject]), length_ms, number, count, draws)
+        start_ms = _busy_start(
+            config, world, _workspace_of(world, request.kind, subjects[subject]), length_ms, number, count, draws
+        )
     return Incident(request.kind, start_ms, min(start_ms + length_ms, config.end_ms), subject, subjects[subject])
 
 
 def _subjects(world: World, kind: IncidentKind) -> dict[str, int]:
     """Whom an incident of the kind can hit, the most exposed first."""
-    agents = world.agents
-    if kind == "provider_outage":
-        used = [world.models_of[number, pick] for number in range(len(agents)) for pick in (0, 24, 48)]
-        providers = dict.fromkeys(SPELLINGS[model][0] for model in used if SPELLINGS[model][0])
-        return {provider: number for number, provider in enumerate(providers)}
+    exposure: dict[str, float] = {}
+    index: dict[str, int] = {}
+    for number, agent in enumerate(world.agents):
+        workspace = world.workspaces[agent.workspace]
+        share = workspace.share * float((world.agents_of[agent.workspace] == number).mean()) / PICKS
+        if kind == "provider_outage":
+            hit = [(SPELLINGS[model][0], 0) for model in world.models_of[number].tolist() if SPELLINGS[model][0]]
+        elif kind == "slow_tool":
+            hit = [(TOOLS[tool].name, tool) for tool in world.tools_of[number].tolist()]
+        elif kind == "runaway_agent":
+            hit = [(f"{workspace.name}/{agent.archetype.name}", number)]
+        else:
+            hit = [(workspace.name, agent.workspace)]
+        for name, of_name in hit:
+            exposure[name] = exposure.get(name, 0.0) + share
+            index[name] = of_name
+    return {name: index[name] for name in sorted(exposure, key=lambda name: (-exposure[name], name))}
+
+
+def _favourite(kind: IncidentKind, names: list[str], draws: Draws) -> str:
+    """A subject that somebody notices."""
+    if kind == "stopped_producer" and len(names) > 1:
+        # Not the largest workspace, whose silence would leave half of the window empty.
+        names = names[1:3]
     if kind == "slow_tool":
-        return {TOOLS[tool].name: int(tool) for tool in dict.fromkeys(int(number) for number in world.tools_of[:, 0])}
-    if kind == "runaway_agent":
-        return {f"{world.workspaces[a.workspace].name}/{a.archetype.name}": number for number, a in enumerate(agents)}
-    return {workspace.name: number for number, workspace in enumerate(world.workspaces)}
-
-
-def _favourite(kind: IncidentKind, count: int, draws: Draws) -> int:
-    """A subject that somebody notices; a workspace that falls silent is not the largest one where there are others."""
-    if kind == "stopped_producer":
-        return min(count - 1, 1 + draws.one(2))
-    return draws.one(min(count, 3))
+        timeouts = {tool.name: tool.latency_ms * SLOW_TOOL_FACTOR * 4 >= tool.timeout_ms for tool in TOOLS}
+        names = [name for name in names if timeouts[name]] or names
+    return names[draws.one(min(len(names), 3))]
 
 
 def _workspace_of(world: World, kind: IncidentKind, index: int) -> int:
@@ -104,10 +117,13 @@ def _workspace_of(world: World, kind: IncidentKind, index: int) -> int:
 def _busy_start(
     config: SimulationConfig, world: World, workspace: int, length_ms: int, number: int, count: int, draws: Draws
 ) -> int:
-    """A minute in this incident's own part of the window at which the workspace is at work, so that parts do not overlap."""
-    part_ms = config.window_ms // count
+    """A minute in this incident's own part of the window at which the workspace is at work, so that parts do not
+    overlap.
+    """
+    # A tenth at either end stays quiet: an incident needs a before, and an after to be resolved in.
+    part_ms = config.window_ms * 8 // 10 // count
     order = sorted(range(count), key=lambda part: Draws(config.seed, 3, part).one(1 << 30))
-    first_ms = config.start_ms + order[number] * part_ms
+    first_ms = config.start_ms + config.window_ms // 10 + order[number] * part_ms
     room_ms = max(0, part_ms - length_ms)
     starts = [first_ms + room_ms * step // 16 for step in range(17)]
     busy = sorted(starts, key=lambda start: (-int(world.weights(start, start + length_ms)[workspace]), start))
@@ -144,7 +160,9 @@ class Effects:
         return hit
 
     def is_lost(self, workspace: Ints, started_ms: Ints, at_ms: Ints) -> Bools:
-        """True for what a silent workspace never sends, and for the rest of a run that was under way when it fell silent."""
+        """True for what a silent workspace never sends, and for the rest of a run that was under way when it fell
+        silent.
+        """
         lost = np.zeros(len(workspace), dtype=np.bool_)
         for silence in self.silences:
             begun = started_ms < silence.end_ms
@@ -154,5 +172,3 @@ class Effects:
 
 def _inside(incident: Incident, clock_us: Ints) -> Bools:
     return (clock_us >= incident.start_ms * 1000) & (clock_us < incident.end_ms * 1000)
-
-

@@ -1,8 +1,10 @@
 """Events as rows of numbers, before they are text: one structured array, so that thousands move at once.
 
--1 is "missing" in every optional number. Money is in picodollars (1e-12 USD), latencies in microseconds, ids are numbers
-that the encoder turns into hex.
+-1 is "missing" in every optional number. Money is in picodollars (1e-12 USD), latencies in microseconds, ids are
+numbers that the encoder turns into hex.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -31,9 +33,23 @@ MISSING = (
 )  # fmt: skip
 
 
+_EMPTY = np.zeros(1, dtype=ROW)
+for _name in MISSING:
+    _EMPTY[_name] = -1
+
+
 def empty_rows(count: int) -> Rows:
     """`count` rows with every optional number missing and everything else zero."""
-    rows = np.zeros(count, dtype=ROW)
-    for name in MISSING:
-        rows[name] = -1
-    return rows
+    return np.repeat(_EMPTY, count)
+
+
+def join_rows(parts: Sequence[Rows]) -> Rows:
+    """The parts one after the other. np.concatenate promotes structured types field by field, which cost a sixth of
+    all time.
+    """
+    joined = np.empty(sum(map(len, parts)), dtype=ROW)
+    at = 0
+    for part in parts:
+        joined[at : at + len(part)] = part
+        at += len(part)
+    return joined

@@ -1,8 +1,8 @@
 """Many runs at once, step by step: what each agent does, in the order in which it does it.
 
-A run is agent_run_started, then for each step an agent_step, an llm_call with up to two retries and up to three tool_calls with
-a retry each, then agent_run_finished with the roll-up of its calls; an `error` event tells of a failure that no retry cured.
-Some runs fall silent and never finish. Within a run the times strictly increase.
+A run is agent_run_started, then for each step an agent_step, an llm_call with up to two retries and up to three
+tool_calls with a retry each, then agent_run_finished with the roll-up of its calls; an `error` event tells of a
+failure that no retry cured. Some runs fall silent and never finish. Within a run the times strictly increase.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ from ingest.simulate.catalogue import BUSINESS_EVENTS, ENVIRONMENTS, ERROR_TYPES
 from ingest.simulate.config import MINUTE_MS
 from ingest.simulate.draws import Bools, Draws, Ints, mix, mix_words, weighted_table
 from ingest.simulate.incidents import Effects
-from ingest.simulate.rows import Rows, empty_rows
+from ingest.simulate.rows import Rows, empty_rows, join_rows
 from ingest.simulate.world import PICKS, World
 
 STARTED, FINISHED, STEP, LLM, TOOL, FAILURE, BUSINESS = range(len(EVENT_TYPES))
@@ -68,7 +68,7 @@ class RunBatch:
                 break
             self._step(step, at_work)
         self._finish(everyone)
-        return np.concatenate(self._rows)
+        return join_rows(self._rows)
 
     def _people(self) -> tuple[Ints, Ints]:
         """Who asks: a few actors of a workspace ask most; what one asks within half an hour is one session."""
@@ -77,7 +77,9 @@ class RunBatch:
         actor = (bound * self.draws.u16(count) >> 16) * self.draws.u16(count) >> 16
         actor_word = mix_words(mix(self.world.config.seed, 11), (self.workspace << 32 | actor).astype(np.uint64))
         half_hour = (self.start_ms // (30 * MINUTE_MS)).astype(np.uint64)
-        return actor_word.view(np.int64), mix_words(mix(self.world.config.seed, 12), actor_word ^ half_hour).view(np.int64)
+        return actor_word.view(np.int64), mix_words(mix(self.world.config.seed, 12), actor_word ^ half_hour).view(
+            np.int64
+        )
 
     def _emit(self, event_type: int, who: Ints, **values: Ints | int) -> Rows:
         """Rows of one kind of event for the runs `who`, at their clocks, which move on by the least gap."""
@@ -123,7 +125,8 @@ class RunBatch:
             self._emit(
                 LLM, who, model=model, prompt=self.prompt_no[who], step=step, attempt=attempt + 1,
                 status=made.status, error=made.error, input=made.input, output=made.output, cache_read=made.cache_read,
-                cache_write=made.cache_write, reasoning=made.reasoning, ttft_us=made.ttft_us, latency_us=made.latency_us,
+                cache_write=made.cache_write, reasoning=made.reasoning,
+                ttft_us=made.ttft_us, latency_us=made.latency_us,
                 unit_input=np.where(self.says_unit[who], made.unit_input, -1),
                 unit_output=np.where(self.says_unit[who], made.unit_output, -1),
                 cost=np.where(self.says_cost[who], made.cost, -1),
@@ -189,7 +192,8 @@ class RunBatch:
             self._emit(BUSINESS, pays, business=kinds, amount=draws.lognormal(4_900, 1.0, len(pays)))
 
     def _is_production(self, who: Ints) -> Bools:
-        return self.environment[who] == 0
+        is_production: Bools = self.environment[who] == 0
+        return is_production
 
 
 def _business_table(world: World) -> Ints:
@@ -198,5 +202,3 @@ def _business_table(world: World) -> Ints:
         numbers = np.array([BUSINESS_EVENTS.index(name) for name in agent.archetype.business], dtype=np.int64)
         rows.append(numbers[weighted_table([1.0] * len(numbers), PICKS)])
     return np.stack(rows)
-
-

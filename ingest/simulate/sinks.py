@@ -1,11 +1,12 @@
 """Where a simulation goes: an NDJSON file (plain or zstd), or a Kafka topic.
 
-A file is written beside its name and moved there when it is whole. Kafka is written by an idempotent producer that waits for all
-replicas; the first message a broker refuses stops the simulation with a MeterhouseError. Pace is kept in wall time by `Pacer`.
+A file is written beside its name and moved there when it is whole. Kafka is written by an idempotent producer that
+waits for all replicas; the first message a broker refuses stops the simulation with a MeterhouseError. Pace is kept
+in wall time by `Pacer`.
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import TracebackType
@@ -30,11 +31,19 @@ class Pacer:
     """Keeps a stream at `rate` messages a second from its first one on; a rate of None never waits."""
 
     def __init__(
-        self, rate: float | None, clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep
+        self,
+        rate: float | None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._rate, self._clock, self._sleep = rate, clock, sleep
         self._started_at: float | None = None
         self._sent = 0
+
+    @property
+    def step(self) -> int:
+        """Most messages to send at once: a fiftieth of a second's worth, so that a steady load is steady."""
+        return 1 << 30 if self._rate is None else max(1, round(self._rate / 50))
 
     def wait_for(self, messages: int) -> None:
         """Returns when the next `messages` messages are due."""
@@ -66,7 +75,7 @@ class FileSink:
             import zstandard
 
             # The context frees the stream; one thread and a fixed level keep the bytes the same.
-            self._out = zstandard.ZstdCompressor(level=3).stream_writer(self._raw)  # type: ignore[assignment]
+            self._out = zstandard.ZstdCompressor(level=3).stream_writer(self._raw)
         self._file = self._out.__enter__()
         return self
 
@@ -76,7 +85,9 @@ class FileSink:
         except OSError as error:
             raise self._failure(error) from None
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         try:
             self._out.__exit__(kind, error, trace)
             self._raw.close()
@@ -88,14 +99,16 @@ class FileSink:
             raise self._failure(failure) from None
 
     def _failure(self, error: OSError) -> MeterhouseError:
-        return MeterhouseError(f"Cannot write {self._path}: {error.strerror or error}. Free the disk or name another --out.")
+        return MeterhouseError(
+            f"Cannot write {self._path}: {error.strerror or error}. Free the disk or name another --out."
+        )
 
 
 class KafkaSink:
     """Produces to one topic, keyed by workspace, so that a workspace's messages keep their order."""
 
-    def __init__(self, bootstrap: str, topic: str, options: Mapping[str, str], pacer: Pacer) -> None:
-        self._topic, self._bootstrap, self._pacer = topic, bootstrap, pacer
+    def __init__(self, bootstrap: str, topic: str, options: Mapping[str, str]) -> None:
+        self._topic, self._bootstrap = topic, bootstrap
         self._refused: KafkaError | None = None
         self._unreachable: KafkaError | None = None
         self.acknowledged = 0
@@ -110,6 +123,8 @@ class KafkaSink:
             "queue.buffering.max.messages": 200_000,
             "queue.buffering.max.kbytes": 128 << 10,
             "message.timeout.ms": 60_000,
+            # librdkafka would repeat each failed connection on stderr; error_cb keeps the last one for our sentence.
+            "log_level": 2,
             "partitioner": "murmur2_random",
             **options,
             "on_delivery": self._delivered,
@@ -122,8 +137,8 @@ class KafkaSink:
             self._producer.list_topics(self._topic, timeout=10.0)
         except KafkaException as error:
             raise MeterhouseError(
-                f"No Kafka broker answers at {self._bootstrap}: {_reason(error.args[0])}. Start one with `meterhouse embedded kafka`"
-                " or set METERHOUSE_KAFKA_BOOTSTRAP."
+                f"No Kafka broker answers at {self._bootstrap}: {_reason(error.args[0])}. "
+                "Start one with `meterhouse embedded kafka` or set METERHOUSE_KAFKA_BOOTSTRAP."
             ) from None
         return self
 
@@ -136,19 +151,9 @@ class KafkaSink:
             self._producer.poll(0)
             self._check()
 
-    def write_paced(self, chunk: Chunk, tick: int) -> Iterable[int]:
-        """As `write`, `tick` messages at a time as the pace allows; yields how many went out at each turn."""
-        values, keys = chunk.values, chunk.keys
-        for start in range(0, len(values), tick):
-            part = slice(start, start + tick)
-            self._pacer.wait_for(len(values[part]))
-            for key, value in zip(keys[part], values[part], strict=True):
-                self._produce(key, value)
-            self._producer.poll(0)
-            self._check()
-            yield len(values[part])
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if kind is not None:
             self._producer.purge()
             self._producer.flush(1.0)
@@ -184,8 +189,8 @@ class KafkaSink:
         if self._refused is not None:
             because = f"; the client says: {_reason(self._unreachable)}" if self._unreachable else ""
             raise MeterhouseError(
-                f"Topic {self._topic} at {self._bootstrap} refused a message after {self.acknowledged} were acknowledged: "
-                f"{_reason(self._refused)}{because}. Check the broker and run it again."
+                f"Topic {self._topic} at {self._bootstrap} refused a message after {self.acknowledged} were acknowledged"
+                f": {_reason(self._refused)}{because}. Check the broker and run it again."
             )
 
 

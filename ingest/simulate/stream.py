@@ -1,12 +1,15 @@
-"""From a configuration to messages in order of arrival: slice by slice, so that memory does not grow with the number of events.
+"""From a configuration to messages in order of arrival: slice by slice, so that memory does not grow with the
+number of events.
 
-`Simulation.chunks()` yields thousands of messages at once (for files, producers and benches); `simulate()` one by one. Each slice
-of the window starts runs, plays them to their end, and files their rows under the slice in which they arrive.
+`Simulation.chunks()` yields thousands of messages at once (for files, producers and benches); `simulate()` one by
+one. Each slice of the window starts runs, plays them to their end, and files their rows under the slice in which they
+arrive.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
@@ -15,7 +18,7 @@ from ingest.simulate.config import HOUR_MS, SimulationConfig
 from ingest.simulate.draws import Draws, Ints
 from ingest.simulate.encode import Encoder
 from ingest.simulate.incidents import Effects, Incident, place_incidents
-from ingest.simulate.rows import ROW, Rows
+from ingest.simulate.rows import Rows, join_rows
 from ingest.simulate.runaway import runaway_rows
 from ingest.simulate.runs import RunBatch
 from ingest.simulate.truth import Truth
@@ -29,7 +32,9 @@ _FIRST_GUESS_EVENTS_A_RUN = 14.0
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message as it goes to Kafka. `expected` is 'landed', 'repeat' (a further copy of an event) or 'dead_letter'."""
+    """One message as it goes to Kafka. `expected` is 'landed', 'repeat' (a further copy of an event) or
+    'dead_letter'.
+    """
 
     key: bytes
     value: bytes
@@ -45,11 +50,20 @@ class Chunk:
 
     lines: bytes
     rows: Rows
-    event_ids: list[str]
-    workspaces: tuple[bytes, ...]
+    encoder: Encoder
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def split(self, size: int) -> Iterator["Chunk"]:
+        """The same messages in chunks of at most `size`."""
+        if size >= len(self):
+            yield self
+            return
+        for start in range(0, len(self), size):
+            part = slice(start, start + size)
+            lines = b"\n".join(self.values[part]) + b"\n"
+            yield Chunk(lines, self.rows[part], self.encoder)
 
     @cached_property
     def values(self) -> list[bytes]:
@@ -59,7 +73,13 @@ class Chunk:
     @cached_property
     def keys(self) -> list[bytes]:
         """The messages' keys: the workspace, also where the body is broken."""
-        return [self.workspaces[number] for number in self.rows["workspace"].tolist()]
+        return [self.encoder.keys[number] for number in self.rows["workspace"].tolist()]
+
+    @cached_property
+    def event_ids(self) -> list[str]:
+        """The messages' event ids in lower case; that of a malformed one is what it had before it was spoilt."""
+        joined = self.encoder.event_ids(self.rows).tobytes().decode("ascii")
+        return [joined[at : at + 36] for at in range(0, len(joined), 36)]
 
 
 class Simulation:
@@ -72,7 +92,7 @@ class Simulation:
         self.truth = Truth(self.world, self.incidents)
         self._effects = Effects(self.incidents)
         self._encoder = Encoder(self.world)
-        self._faults = faults.FaultMaker(config)
+        self._faults = faults.FaultMaker(config, self._effects)
         self._next_event = 1
         self._next_run = 1
         self._made_events = 0
@@ -84,7 +104,7 @@ class Simulation:
         """All messages, by arrival; may be called once."""
         bounds = self._bounds()
         left = self.config.events
-        weights = np.stack([self._weights(start, end) for start, end in zip(bounds, bounds[1:], strict=False)])
+        weights = np.stack([self._weights(start, end) for start, end in pairwise(bounds)])
         after = weights.sum(axis=1)[::-1].cumsum()[::-1]
         for number in range(len(weights)):
             wanted = (self.config.events - self._made_events) * weights[number] / float(after[number])
@@ -116,13 +136,18 @@ class Simulation:
     def _play_slice(self, number: int, bounds: list[int], wanted: Ints) -> None:
         """Starts as many runs as give about `wanted` events a workspace, and whatever a runaway agent does meanwhile."""
         draws = Draws(self.config.seed, 4, number)
-        events_a_run = self._regular_events / self._regular_runs if self._regular_runs > 500 else _FIRST_GUESS_EVENTS_A_RUN
+        events_a_run = (
+            self._regular_events / self._regular_runs if self._regular_runs > 500 else _FIRST_GUESS_EVENTS_A_RUN
+        )
         exact = np.maximum(np.asarray(wanted, dtype=np.float64), 0.0) / events_a_run
         runs = np.floor(exact + draws.u16(len(exact)) / 65536.0).astype(np.int64)
         self._start_runs(number, bounds, runs, draws)
         for incident in self._effects.runaways:
-            rows = runaway_rows(self.world, incident, bounds[number], bounds[number + 1], float(wanted.sum()), self._next_event)
+            rows = runaway_rows(
+                self.world, incident, bounds[number], bounds[number + 1], float(wanted.sum()), self._next_event
+            )
             self._next_event += len(rows)
+            rows = rows[~self._effects.is_lost(rows["workspace"], rows["at_ms"], rows["at_ms"])]
             self._file(number, bounds, rows, draws)
 
     def _start_runs(self, number: int, bounds: list[int], runs: Ints, draws: Draws) -> None:
@@ -162,7 +187,9 @@ class Simulation:
             self._start_runs(number, bounds, runs, draws)
 
     def _file(self, number: int, bounds: list[int], rows: Rows, draws: Draws) -> None:
-        """Drops what has not happened by the window's end, adds the faults, and files every row under its slice of arrival."""
+        """Drops what has not happened by the window's end, adds the faults, and files every row under its slice of
+        arrival.
+        """
         rows = rows[rows["at_ms"] < self.config.end_ms]
         if not len(rows):
             return
@@ -175,26 +202,16 @@ class Simulation:
         edges = np.flatnonzero(np.diff(slot)) + 1
         firsts = [0, *edges.tolist()]
         for part, first in zip(np.split(rows, edges), firsts, strict=True):
-            self._waiting.setdefault(int(slot[first]), []).append(part)
+            # Copied, or the few rows of a late event would keep alive everything that was made with them.
+            self._waiting.setdefault(int(slot[first]), []).append(part.copy())
 
     def _arrivals(self, number: int) -> Rows:
-        parts = self._waiting.pop(number, [])
-        if not parts:
-            return np.empty(0, dtype=ROW)
-        rows = np.concatenate(parts)
-        return rows[np.lexsort((rows["kind"], rows["event_no"], rows["arrival_ms"]))]
+        rows = join_rows(self._waiting.pop(number, []))
+        return rows[np.argsort(rows["arrival_ms"], kind="stable")]
 
     def _chunk(self, rows: Rows) -> Chunk:
-        lines = self._encoder.encode(rows)
-        joined = self._encoder.event_ids(rows).tobytes().decode("ascii")
-        event_ids = [joined[at : at + 36] for at in range(0, len(joined), 36)]
-        lines = _spoil(lines, rows)
         self.truth.add(rows)
-        return Chunk(lines, rows, event_ids, self._keys)
-
-    @cached_property
-    def _keys(self) -> tuple[bytes, ...]:
-        return tuple(workspace.name.encode() for workspace in self.world.workspaces)
+        return Chunk(_spoil(self._encoder.encode(rows), rows), rows, self._encoder)
 
 
 def _spoil(lines: bytes, rows: Rows) -> bytes:
@@ -209,7 +226,9 @@ def _spoil(lines: bytes, rows: Rows) -> bytes:
 
 
 def _cut(rows: Rows, left: int) -> tuple[Rows, int]:
-    """Rows up to the last event that is still wanted, and how many first copies of valid events are wanted after them."""
+    """Rows up to the last event that is still wanted, and how many first copies of valid events are wanted after
+    them.
+    """
     firsts = np.cumsum(faults.is_first(rows))
     if not len(rows) or int(firsts[-1]) < left:
         return rows, left - (int(firsts[-1]) if len(rows) else 0)

@@ -1,7 +1,7 @@
 """The truth about a simulation, counted from the rows as they are handed out, never from their text.
 
-Sums are over distinct valid events with the last copy winning, as DESIGN.md defines it; calls' tokens and money stand apart
-from what runs report as roll-up. Days are UTC days of occurred_at; money is exact, in USD with 12 places.
+Sums are over distinct valid events with the last copy winning, as DESIGN.md defines it; calls' tokens and money stand
+apart from what runs report as roll-up. Days are UTC days of occurred_at; money is exact, in USD with 12 places.
 """
 
 from collections import Counter
@@ -37,7 +37,7 @@ class Truth:
         config = world.config
         self._first_day = config.start_ms // DAY_MS
         self._days = config.end_ms // DAY_MS - self._first_day + 1
-        self._kinds: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter()
         self._flaws: Counter[tuple[int, int]] = Counter()
         self._late: Counter[str] = Counter()
         self._outcomes = np.zeros((len(world.workspaces), len(EVENT_TYPES), len(STATUSES)), dtype=np.int64)
@@ -46,11 +46,16 @@ class Truth:
         self._hits = [Counter[str]() for _ in incidents]
         self.messages = 0
 
+    @property
+    def events(self) -> int:
+        """Distinct valid events handed out so far."""
+        return self.counts["valid"]
+
     def add(self, rows: Rows) -> None:
         """Counts what was handed out."""
         self.messages += len(rows)
         for kind, count in enumerate(np.bincount(rows["kind"], minlength=len(faults.KINDS)).tolist()):
-            self._kinds[faults.KINDS[kind]] += count
+            self.counts[faults.KINDS[kind]] += count
         flawed = rows[rows["flaw"] > 0]
         self._flaws.update(zip(flawed["kind"].tolist(), flawed["flaw"].tolist(), strict=True))
         first = rows[faults.is_first(rows)]
@@ -105,7 +110,11 @@ class Truth:
         elif incident.kind == "runaway_agent":
             mine = inside & (rows["agent"] == incident.index) & np.isin(rows["event_type"], (_LLM, _TOOL))
         else:
-            mine = (rows["workspace"] == incident.index) & (rows["at_ms"] >= incident.start_ms) & (rows["at_ms"] < incident.end_ms)
+            mine = (
+                (rows["workspace"] == incident.index)
+                & (rows["at_ms"] >= incident.start_ms)
+                & (rows["at_ms"] < incident.end_ms)
+            )
         hits["events"] += int(np.count_nonzero(mine))
         hits["failed"] += int(np.count_nonzero(mine & np.isin(rows["status"], _FAILED)))
         hits["timeouts"] += int(np.count_nonzero(mine & (rows["status"] == STATUSES.index("timeout"))))
@@ -113,7 +122,9 @@ class Truth:
     def as_object(self) -> dict[str, object]:
         """The truth as JSON-ready values; money as decimal strings."""
         config = self._world.config
-        malformed = {FLAWS[flaw].name: count for (kind, flaw), count in sorted(self._flaws.items()) if kind == faults.MALFORMED}
+        malformed = {
+            FLAWS[flaw].name: count for (kind, flaw), count in sorted(self._flaws.items()) if kind == faults.MALFORMED
+        }
         classes: Counter[str] = Counter()
         curious: Counter[str] = Counter()
         for (kind, flaw), count in sorted(self._flaws.items()):
@@ -124,25 +135,22 @@ class Truth:
         return {
             "config": asdict(config) | {"start": time_text(config.start_ms), "end": time_text(config.end_ms)},
             "messages": self.messages,
-            "events": self._kinds["valid"],
-            "duplicates": self._kinds["duplicate"],
-            "corrections": self._kinds["correction"],
-            "malformed": self._kinds["malformed"],
+            "events": self.counts["valid"],
+            "duplicates": self.counts["duplicate"],
+            "corrections": self.counts["correction"],
+            "malformed": self.counts["malformed"],
             "malformed_by_flaw": malformed,
             "malformed_by_class": dict(sorted(classes.items())),
             "curiosities": dict(curious),
             "late_over": dict(self._late),
-            "price_change_at": time_text(self.price_change_ms),
+            "price_change_at": time_text(self._world.price_change_ms),
             "by_workspace_type_status": self._outcome_list(),
             "by_workspace_day": self._day_list(),
             "incidents": [self._incident(*pair) for pair in zip(self._incidents, self._hits, strict=True)],
         }
 
-    @property
-    def price_change_ms(self) -> int:
-        return self._world.price_change_ms
-
     def _outcome_list(self) -> list[dict[str, object]]:
+        cells: list[list[int]] = np.argwhere(self._outcomes != 0).tolist()
         return [
             {
                 "workspace_id": self._world.workspaces[workspace].name,
@@ -150,19 +158,19 @@ class Truth:
                 "status": STATUSES[status],
                 "events": int(self._outcomes[workspace, kind, status]),
             }
-            for workspace, kind, status in np.argwhere(self._outcomes != 0).tolist()
+            for workspace, kind, status in cells
         ]
 
     def _day_list(self) -> list[dict[str, object]]:
-        days = []
+        days: list[dict[str, object]] = []
         for cell, events in enumerate(self._sums["events"]):
             if not events:
                 continue
             workspace, day = divmod(cell, self._days)
             values: dict[str, object] = {name: total[cell] for name, total in self._sums.items() if name not in _MONEY}
-            money = {f"{name}_usd": f"{self._sums[name][cell] * PICO:.12f}" for name in _MONEY}
+            money: dict[str, object] = {f"{name}_usd": f"{self._sums[name][cell] * PICO:.12f}" for name in _MONEY}
             when = time_text((self._first_day + day) * DAY_MS)[:10]
-            days.append({"workspace_id": self._world.workspaces[workspace].name, "day": when, **values, **money})
+            days.append({"workspace_id": self._world.workspaces[workspace].name, "day": when} | values | money)
         return days
 
     def _incident(self, incident: Incident, hits: Counter[str]) -> dict[str, object]:

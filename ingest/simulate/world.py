@@ -11,7 +11,7 @@ import numpy as np
 from ingest.simulate import catalogue
 from ingest.simulate.catalogue import ARCHETYPES, FAMILIES, SPELLINGS, TOOLS, Archetype
 from ingest.simulate.config import DAY_MS, HOUR_MS, MINUTE_MS, SimulationConfig
-from ingest.simulate.draws import Draws, Ints, mix, weighted_table
+from ingest.simulate.draws import Draws, Ints, weighted_table
 
 PICKS = 64
 """Entries of a small choice table (models, tools, routes of one agent)."""
@@ -110,7 +110,9 @@ class World:
 
     @cached_property
     def prices(self) -> Ints:
-        """Picodollars a token: shape (2, families, 4), before and after the change; input, cached, cache write, output."""
+        """Picodollars a token: shape (2, families, 4), before and after the change; input, cached, cache write,
+        output.
+        """
         before = [[f.price_input, f.price_cached, f.price_cache_write, f.price_output] for f in FAMILIES]
         after = [[price * family.price_change for price in row] for row, family in zip(before, FAMILIES, strict=True)]
         return np.array([[[round(price * 1_000_000) for price in row] for row in era] for era in (before, after)])
@@ -131,13 +133,15 @@ def _workspace(index: int, count: int, draws: Draws) -> Workspace:
     named = index < len(catalogue.WORKSPACES)
     name = catalogue.WORKSPACES[index] if named else f"workspace-{index + 1:04d}"
     offset = catalogue.UTC_OFFSETS_MINUTES[index % len(catalogue.UTC_OFFSETS_MINUTES)]
-    is_office = index % 3 != 1
+    is_office = index % 3 == 1
     return Workspace(name, share, offset, is_office, 8 + round(share * 4000) + draws.one(12))
 
 
 def _agents_of(workspace: int, draws: Draws) -> list[Agent]:
     count = 6 if workspace == 0 else 2 + draws.one(3)
-    by_taste = sorted(range(len(ARCHETYPES)), key=lambda number: mix(draws.one(1 << 30), number))
+    tastes = [draws.one(1 << 30) for _ in ARCHETYPES]
+    # The router, whose own model costs nothing, is never a workspace's busiest agent: that would make dull numbers.
+    by_taste = sorted(range(len(ARCHETYPES)), key=lambda number: (number == len(ARCHETYPES) - 1, tastes[number]))
     agents = []
     for rank, number in enumerate(by_taste[:count]):
         # Most producers say nothing of money; of six agents one reports costs and one its unit costs.
@@ -158,12 +162,12 @@ def _agents_of(workspace: int, draws: Draws) -> list[Agent]:
 
 
 def _rhythm(is_office: bool, local_ms: int) -> int:
-    """Weight of a moment of the week, between its hours interpolated; an office sleeps at night and at the week's end."""
+    """Weight of a moment of the week, 1000 on average; an office sleeps at night and at the week's end."""
     hours, days = (_OFFICE_HOURS, _OFFICE_DAYS) if is_office else (_AROUND_THE_CLOCK, _ALL_DAYS)
     day = (local_ms - _MONDAY_MS) // DAY_MS % 7
     hour, into_hour = divmod(local_ms % DAY_MS, HOUR_MS)
     between = hours[hour] * (HOUR_MS - into_hour) + hours[(hour + 1) % 24] * into_hour
-    return max(1, between * days[day] // HOUR_MS)
+    return max(1, between * days[day] * 1000 * 24 * 7 // (HOUR_MS * sum(hours) * sum(days)))
 
 
 def _price_change(config: SimulationConfig) -> int:
