@@ -30,7 +30,15 @@ from confluent_kafka.admin._listoffsets import OffsetSpec
 from confluent_kafka.cimpl import NewTopic
 
 from ingest.errors import MeterhouseError
-from ingest.kafka_errors import Complaints, KafkaProblem, KafkaUnavailableError, explain, no_answer, wrong_option
+from ingest.kafka_errors import (
+    Complaints,
+    KafkaProblem,
+    KafkaUnavailableError,
+    explain,
+    is_leaderless,
+    no_answer,
+    wrong_option,
+)
 from ingest.kafka_options import Options, admin_config, consumer_config, producer_config
 
 __all__ = [
@@ -240,18 +248,27 @@ class KafkaAdmin:
         return {key: Watermarks(low[key], max(high[key], listed[key])) for key in listed}
 
     def _list_offsets(self, partitions: list[TopicPartition], spec: OffsetSpec) -> dict[tuple[str, int], int]:
-        futures = self._client.list_offsets(
-            dict.fromkeys(partitions, spec),
-            request_timeout=self.timeout_s,
-            isolation_level=IsolationLevel.READ_UNCOMMITTED,
-        )
-        offsets = {}
-        for partition, future in futures.items():
-            try:
-                offsets[partition.topic, partition.partition] = int(self._result(future).offset)
-            except KafkaException as error:
-                where = f"asking for the offsets of {partition.topic}[{partition.partition}]"
-                raise self._explained(error, where) from error
+        offsets: dict[tuple[str, int], int] = {}
+        deadline = time.monotonic() + self.timeout_s
+        remaining = partitions
+        while remaining:
+            futures = self._client.list_offsets(
+                dict.fromkeys(remaining, spec),
+                request_timeout=self.timeout_s,
+                isolation_level=IsolationLevel.READ_UNCOMMITTED,
+            )
+            remaining = []
+            for partition, future in futures.items():
+                try:
+                    offsets[partition.topic, partition.partition] = int(self._result(future).offset)
+                except KafkaException as error:
+                    # A partition just made, or moving, has no leader for a moment.
+                    if not is_leaderless(error.args[0]) or time.monotonic() > deadline:
+                        where = f"asking for the offsets of {partition.topic}[{partition.partition}]"
+                        raise self._explained(error, where) from error
+                    remaining.append(partition)
+            if remaining:
+                time.sleep(0.05)
         return offsets
 
     def _fetched_high(self, start: Mapping[tuple[str, int], int]) -> dict[tuple[str, int], int]:

@@ -118,6 +118,17 @@ def explain(
     return KafkaUnavailableError(sentences[problem], problem)
 
 
+def is_leaderless(error: KafkaError) -> bool:
+    """Whether a partition has no leader for the moment: asking again soon is all there is to do."""
+    return error.code() in (
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.REPLICA_NOT_AVAILABLE,
+        KafkaError.KAFKA_STORAGE_ERROR,
+        KafkaError._NOENT,
+    )
+
+
 def no_answer(words: str) -> KafkaError:
     """A deadline of ours that passed, as librdkafka would report its own."""
     return KafkaError(KafkaError._TIMED_OUT, words)

@@ -8,8 +8,6 @@ from typing import Annotated
 
 import typer
 
-from ingest.embedded.clickhouse.command import clickhouse as clickhouse_command
-
 embedded = typer.Typer(
     name="embedded",
     help="Run ClickHouse or Kafka inside this installation, in the foreground.",
@@ -19,7 +17,10 @@ embedded = typer.Typer(
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")]
 
-embedded.command("clickhouse")(clickhouse_command)
+
+@embedded.callback()
+def _group() -> None:
+    """Keeps this a group of commands whatever their number."""
 
 
 @embedded.command("kafka")

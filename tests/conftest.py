@@ -1,0 +1,135 @@
+"""Servers and settings for every test.
+
+`engine` (embedded ClickHouse), `broker` (embedded Kafka) and `apache_kafka` run once a session, when first asked for.
+`settings` gives each test databases and topics of its own on them, removed at its end. All servers die with pytest.
+"""
+
+import os
+import sys
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from clickhouse_connect.driver.client import Client
+
+from ingest.embedded.stack import answers_kafka, answers_ok
+from ingest.kafka import KafkaAdmin
+from ingest.settings import Settings, load_settings
+from ingest.warehouse import connect
+from tests.support import apache_kafka as apache
+from tests.support.servers import Server, free_port, running
+
+# Tests state what they run with: nothing of the developer's own settings reaches them.
+for _name in [name for name in os.environ if name.startswith("METERHOUSE_") and name != "METERHOUSE_REQUIRE_JAVA"]:
+    del os.environ[_name]
+
+
+@dataclass(frozen=True)
+class Engine:
+    """An embedded ClickHouse of this session."""
+
+    url: str
+    path: Path
+    server: Server
+
+
+@dataclass(frozen=True)
+class Broker:
+    """A Kafka of this session, as clients see it."""
+
+    bootstrap: str
+    is_embedded: bool
+
+
+@pytest.fixture(scope="session")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    folder, port = tmp_path_factory.mktemp("engine"), free_port()
+    argv = [sys.executable, "-m", "ingest.embedded.clickhouse", "--path", str(folder / "data"), "--port", str(port)]
+    url = f"http://127.0.0.1:{port}"
+    with running(argv, folder / "engine.log", lambda: answers_ok(f"{url}/ping")) as server:
+        yield Engine(url.replace("://", "://default@"), folder / "data", server)
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    folder, port = tmp_path_factory.mktemp("broker"), free_port()
+    bootstrap = f"127.0.0.1:{port}"
+    argv = [sys.executable, "-m", "ingest.embedded", "kafka", "--port", str(port)]
+    with running(argv, folder / "broker.log", lambda: answers_kafka(bootstrap)):
+        yield Broker(bootstrap, is_embedded=True)
+
+
+@pytest.fixture(scope="session")
+def apache_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[apache.ApacheKafka]:
+    """A real Kafka, or a skip that says why not; with METERHOUSE_REQUIRE_JAVA=1 a failure. Leave it running."""
+    reason = apache.why_absent()
+    if reason is not None:
+        (pytest.fail if apache.is_required() else pytest.skip)(reason)
+    kafka = apache.ApacheKafka(tmp_path_factory.mktemp("apache-kafka"))
+    try:
+        kafka.start()
+        yield kafka
+    finally:
+        kafka.stop()
+
+
+@pytest.fixture(scope="session", params=["embedded", "apache"])
+def any_broker(request: pytest.FixtureRequest) -> Broker:
+    """Each test that takes it runs on both brokers."""
+    if request.param == "embedded":
+        embedded: Broker = request.getfixturevalue("broker")
+        return embedded
+    kafka: apache.ApacheKafka = request.getfixturevalue("apache_kafka")
+    return Broker(kafka.bootstrap, is_embedded=False)
+
+
+@pytest.fixture
+def prefix() -> str:
+    """A name no other test has, fit for databases and topics."""
+    return f"t{uuid.uuid4().hex[:10]}_"
+
+
+@pytest.fixture
+def settings(engine: Engine, broker: Broker, prefix: str, tmp_path: Path) -> Iterator[Settings]:
+    """Settings on this session's engine and embedded broker, with databases and topics of the test's own."""
+    made = load_settings(
+        home=tmp_path / "home",
+        clickhouse_url=engine.url,
+        kafka_bootstrap=broker.bootstrap,
+        # As the embedded broker needs it, which `consumer_config(embedded=True)` would do by itself.
+        kafka_options={"session.timeout.ms": "6000", "heartbeat.interval.ms": "1500"},
+        database_prefix=prefix,
+        topic_prefix=prefix,
+        metrics_port=0,
+    )
+    yield made
+    remove_topics(made)
+    drop_databases(made)
+
+
+@pytest.fixture
+def warehouse(settings: Settings) -> Iterator[Client]:
+    """A client of the session's engine."""
+    client = connect(settings.clickhouse, connect_timeout_s=5, request_timeout_s=60)
+    yield client
+    client.close()
+
+
+def remove_topics(settings: Settings) -> None:
+    with KafkaAdmin(settings.bootstrap, settings.kafka_options) as admin:
+        admin.delete_topics(name for name in admin.cluster().topics if name.startswith(settings.topic_prefix))
+
+
+def drop_databases(settings: Settings) -> None:
+    client = connect(settings.clickhouse, connect_timeout_s=5, request_timeout_s=60)
+    try:
+        rows = client.query(
+            "select name from system.databases where startsWith(name, {prefix:String})",
+            parameters={"prefix": settings.database_prefix},
+        ).result_rows
+        for (name,) in rows:
+            client.command(f"drop database if exists `{name}`")
+    finally:
+        client.close()
