@@ -110,6 +110,11 @@ class Member:
             assert message.error() is None, message.error()
             self.read.append(message)
 
+    def is_assigned(self) -> bool:
+        """Polls once; whether it owns anything."""
+        self.poll()
+        return bool(self.assigned)
+
     def has_read(self, count: int) -> bool:
         """Polls once; whether that many messages are in."""
         self.poll()

@@ -1,12 +1,15 @@
 """Groups with the range assignor, on both brokers: every partition has one owner, also after one died."""
 
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from confluent_kafka import TopicPartition
 
 from ingest.kafka import KafkaAdmin, TopicSpec, consumer_config, open_consumer
 from tests.conftest import Broker
+from tests.support.servers import launch
 from tests.support.topics import Member, Sent, produce, until
 
 Join = Callable[[], Member]
@@ -61,24 +64,19 @@ def test_two_members_share_all_partitions_and_the_second_takes_over_when_the_fir
     until(_shared([second], topics), "the second to own all", lambda: second.assigned)
 
 
-def test_a_member_that_falls_silent_loses_its_partitions_and_gets_a_share_when_it_is_back(
-    any_broker: Broker, prefix: str, topics: list[str], join: Join
+def test_a_member_killed_without_goodbye_loses_its_partitions_and_a_new_one_gets_a_share(
+    any_broker: Broker, prefix: str, topics: list[str], join: Join, tmp_path: Path
 ) -> None:
-    config = consumer_config(any_broker.bootstrap, {}, group=f"{prefix}group", embedded=any_broker.is_embedded)
-    # The poll deadline does here what SIGSTOP does to a process: the member is out without saying so.
-    config |= {"session.timeout.ms": "6000", "max.poll.interval.ms": "6000", "heartbeat.interval.ms": "1000"}
-    silent = open_consumer(config)
-    got: list[list[TopicPartition]] = []
-    silent.subscribe(topics, on_assign=lambda _, partitions: got.append(partitions))
-
-    def is_assigned() -> bool:
-        silent.poll(0.1)
-        return bool(got)
-
-    until(is_assigned, "the first member to be assigned")
-    other = join()
-    until(_shared([other], topics), "the other to own all", lambda: other.assigned)
-    silent.close()
+    ready = tmp_path / "assigned"
+    embedded = "embedded" if any_broker.is_embedded else "apache"
+    argv = [sys.executable, "-m", "tests.support.member", any_broker.bootstrap, f"{prefix}group", embedded, str(ready)]
+    killed = launch([*argv, *topics], tmp_path / "member.log", ready.exists)
+    survivor = join()
+    until(survivor.is_assigned, "the second to get a share")
+    killed.kill()
+    until(_shared([survivor], topics), "the survivor to own all", lambda: survivor.assigned)
+    newcomer = join()
+    until(_shared([survivor, newcomer], topics), "both to share", lambda: (survivor.assigned, newcomer.assigned))
 
 
 def test_committed_offsets_are_there_for_the_next_member(any_broker: Broker, join: Join, topics: list[str]) -> None:
