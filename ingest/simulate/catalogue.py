@@ -234,8 +234,9 @@ ARCHETYPES = (
 )
 
 WORKSPACES = (
-    "harbor-logistics", "lumen-retail", "quarry-bank", "fennel-foods", "orbit-travel", "tansy-health", "birch-legal",
-    "kestrel-games", "mosaic-energy", "juniper-press", "saffron-school", "pebble-labs",
+    # In an order that spreads the first eight over three partitions under librdkafka's default partitioner.
+    "harbor-logistics", "lumen-retail", "kestrel-games", "mosaic-energy", "juniper-press", "saffron-school",
+    "fennel-foods", "quarry-bank", "orbit-travel", "pebble-labs", "tansy-health", "birch-legal",
 )  # fmt: skip
 UTC_OFFSETS_MINUTES = (-300, 60, 0, 330, -480, 540, 120, -180, 600, 480, -420, 765)
 ENVIRONMENTS = (("production", 88), ("staging", 9), ("dev", 3))

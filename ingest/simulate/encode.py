@@ -50,7 +50,7 @@ _HEX = text_table([f"{number:02x}" for number in range(256)]).view(np.uint16).ra
 
 
 def _digits(values: Ints, groups: int) -> Text:
-    """Decimal digits without leading zeros, up to 4 * groups of them, in as many columns; shape (values, 4 * groups)."""
+    """Decimal digits without leading zeros, up to 4 * groups of them, shape (values, 4 * groups)."""
     out = np.empty((len(values), groups), dtype=np.uint32)
     rest = values
     for group in range(groups - 1, -1, -1):

@@ -23,7 +23,8 @@ from ingest.simulate.config import (
     parse_time,
     time_text,
 )
-from ingest.simulate.sinks import FileSink, KafkaSink, Pacer, Sink
+from ingest.simulate.kafka_sink import KafkaSink
+from ingest.simulate.sinks import FileSink, Pacer, Sink
 from ingest.simulate.stream import Simulation
 from ingest.simulate.truth import Truth
 
@@ -74,7 +75,7 @@ def play(
     else:
         settings = load_settings()
         full_topic = settings.topic(topic)
-        with KafkaSink(settings.bootstrap, full_topic, settings.kafka_options) as sink:
+        with KafkaSink(settings, full_topic) as sink:
             _pump(simulation, sink, pacer, console)
         where = f"topic {full_topic} at {settings.bootstrap}"
     truth = simulation.truth

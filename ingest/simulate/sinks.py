@@ -1,24 +1,18 @@
-"""Where a simulation goes: an NDJSON file (plain or zstd), or a Kafka topic.
+"""Where a simulation goes that goes to a file, plain or zstd, and how fast it goes.
 
-A file is written beside its name and moved there when it is whole. Kafka is written by an idempotent producer that
-waits for all replicas; the first message a broker refuses stops the simulation with a MeterhouseError. Pace is kept
-in wall time by `Pacer`.
+A file is written beside its name and moved there when it is whole, so that a broken-off simulation leaves none.
+Failures are MeterhouseErrors that name the file.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Protocol
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
-
 from ingest.errors import MeterhouseError
 from ingest.simulate.stream import Chunk
-
-_FLUSH_DEADLINE_S = 60.0
-_POLL_EVERY = 2_048
 
 
 class Sink(Protocol):
@@ -102,97 +96,3 @@ class FileSink:
         return MeterhouseError(
             f"Cannot write {self._path}: {error.strerror or error}. Free the disk or name another --out."
         )
-
-
-class KafkaSink:
-    """Produces to one topic, keyed by workspace, so that a workspace's messages keep their order."""
-
-    def __init__(self, bootstrap: str, topic: str, options: Mapping[str, str]) -> None:
-        self._topic, self._bootstrap = topic, bootstrap
-        self._refused: KafkaError | None = None
-        self._unreachable: KafkaError | None = None
-        self.acknowledged = 0
-        settings: dict[str, str | int | float | bool | Callable[..., None]] = {
-            "bootstrap.servers": bootstrap,
-            "client.id": "meterhouse-simulate",
-            "enable.idempotence": True,
-            "acks": "all",
-            "linger.ms": 20,
-            "batch.num.messages": 20_000,
-            "batch.size": 1 << 20,
-            "queue.buffering.max.messages": 200_000,
-            "queue.buffering.max.kbytes": 128 << 10,
-            "message.timeout.ms": 60_000,
-            # librdkafka would repeat each failed connection on stderr; error_cb keeps the last one for our sentence.
-            "log_level": 2,
-            "partitioner": "murmur2_random",
-            **options,
-            "on_delivery": self._delivered,
-            "error_cb": self._complained,
-        }
-        self._producer = Producer(settings)
-
-    def __enter__(self) -> "KafkaSink":
-        try:
-            self._producer.list_topics(self._topic, timeout=10.0)
-        except KafkaException as error:
-            raise MeterhouseError(
-                f"No Kafka broker answers at {self._bootstrap}: {_reason(error.args[0])}. "
-                "Start one with `meterhouse embedded kafka` or set METERHOUSE_KAFKA_BOOTSTRAP."
-            ) from None
-        return self
-
-    def write(self, chunk: Chunk) -> None:
-        values, keys = chunk.values, chunk.keys
-        for start in range(0, len(values), _POLL_EVERY):
-            part = slice(start, start + _POLL_EVERY)
-            for key, value in zip(keys[part], values[part], strict=True):
-                self._produce(key, value)
-            self._producer.poll(0)
-            self._check()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is not None:
-            self._producer.purge()
-            self._producer.flush(1.0)
-            return
-        left = self._producer.flush(_FLUSH_DEADLINE_S)
-        self._check()
-        if left:
-            raise MeterhouseError(
-                f"{left} messages were not acknowledged by {self._bootstrap} within {_FLUSH_DEADLINE_S:.0f} s; topic "
-                f"{self._topic} holds {self.acknowledged} of this simulation. Check the broker and run it again."
-            )
-
-    def _produce(self, key: bytes, value: bytes) -> None:
-        while True:
-            try:
-                self._producer.produce(self._topic, value, key)
-            except BufferError:
-                self._producer.poll(0.1)
-                self._check()
-            else:
-                return
-
-    def _delivered(self, error: KafkaError | None, _message: Message) -> None:
-        if error is None:
-            self.acknowledged += 1
-        elif self._refused is None:
-            self._refused = error
-
-    def _complained(self, error: KafkaError) -> None:
-        self._unreachable = error
-
-    def _check(self) -> None:
-        if self._refused is not None:
-            because = f"; the client says: {_reason(self._unreachable)}" if self._unreachable else ""
-            raise MeterhouseError(
-                f"Topic {self._topic} at {self._bootstrap} refused a message after {self.acknowledged} were acknowledged"
-                f": {_reason(self._refused)}{because}. Check the broker and run it again."
-            )
-
-
-def _reason(error: KafkaError) -> str:
-    return f"{error.str()} ({error.name()})"

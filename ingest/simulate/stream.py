@@ -134,7 +134,7 @@ class Simulation:
         return weights
 
     def _play_slice(self, number: int, bounds: list[int], wanted: Ints) -> None:
-        """Starts as many runs as give about `wanted` events a workspace, and whatever a runaway agent does meanwhile."""
+        """Starts runs that give about `wanted` events a workspace, and whatever a runaway agent does meanwhile."""
         draws = Draws(self.config.seed, 4, number)
         events_a_run = (
             self._regular_events / self._regular_runs if self._regular_runs > 500 else _FIRST_GUESS_EVENTS_A_RUN
