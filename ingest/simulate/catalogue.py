@@ -250,6 +250,8 @@ LLM_ERRORS = (
     ("rate_limit_error", 45), ("api_connection_error", 18), ("context_length_exceeded", 10), ("overloaded_error", 15),
     ("invalid_request_error", 7), ("content_filter", 5),
 )  # fmt: skip
+FINAL_ERRORS = ("context_length_exceeded", "invalid_request_error", "content_filter")
+"""Errors that no retry cures."""
 OUTAGE_ERRORS = (("api_error_503", 55), ("service_unavailable", 25), ("internal_server_error", 20))
 TOOL_ERRORS = (
     ("http_502", 30), ("http_404", 20), ("invalid_arguments", 25), ("permission_denied", 10),

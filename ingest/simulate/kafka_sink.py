@@ -61,8 +61,8 @@ class KafkaSink:
         self._check()
         if left:
             raise MeterhouseError(
-                f"{left} messages were not acknowledged by Kafka at {self._bootstrap} within {_FLUSH_DEADLINE_S:.0f} s; topic "
-                f"{self._topic} has {self.acknowledged} of this simulation: look at the broker and run it again."
+                f"{left} messages were not acknowledged by Kafka at {self._bootstrap} within {_FLUSH_DEADLINE_S:.0f} s; "
+                f"topic {self._topic} has {self.acknowledged} of this simulation: look at the broker and run it again."
             )
 
     def _produce(self, key: bytes, value: bytes) -> None:
@@ -85,6 +85,6 @@ class KafkaSink:
     def _check(self) -> None:
         if self._refused is not None:
             doing = f"writing topic {self._topic}, {self.acknowledged} messages of this simulation in"
-            expired = self._refused.code() == KafkaError._MSG_TIMED_OUT
+            expired = self._refused.name() == "_MSG_TIMED_OUT"
             cause = no_answer("no broker took a message in time") if expired else self._refused
             raise explain(cause, self._bootstrap, self._complaints, doing=doing)

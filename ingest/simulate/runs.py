@@ -9,7 +9,7 @@ import numpy as np
 
 from ingest.simulate import calls
 from ingest.simulate.calls import CANCELLED, ERROR, MISSING_STATUS, OK, TIMEOUT
-from ingest.simulate.catalogue import BUSINESS_EVENTS, ENVIRONMENTS, ERROR_TYPES, EVENT_TYPES
+from ingest.simulate.catalogue import BUSINESS_EVENTS, ENVIRONMENTS, ERROR_TYPES, EVENT_TYPES, FINAL_ERRORS
 from ingest.simulate.config import MINUTE_MS
 from ingest.simulate.draws import Bools, Draws, Ints, mix, mix_words, weighted_table
 from ingest.simulate.incidents import Effects
@@ -21,6 +21,7 @@ MAX_STEPS = 16
 _LLM_DOWN, _TOOL_FAILED = (ERROR_TYPES.index(name) for name in ("llm_unavailable", "tool_failed"))
 _ENVIRONMENTS = weighted_table([weight for _, weight in ENVIRONMENTS], 256)
 _TOOL_COUNTS = weighted_table([25, 45, 20, 10], 256)
+_FINAL_ERRORS = tuple(ERROR_TYPES.index(name) for name in FINAL_ERRORS)
 _GAP_US = 1_200
 """Least time between two events of a run, so that their milliseconds differ."""
 _SILENT = -1
@@ -136,10 +137,9 @@ class RunBatch:
             self.sums["cost"][who] += made.cost
             self.outcome[who[made.status == CANCELLED]] = CANCELLED
             failed = (made.status == ERROR) | (made.status == TIMEOUT)
-            if attempt == 2:
-                self._give_up(who[failed], made.status[failed], _LLM_DOWN)
-                return
-            who = who[failed]
+            is_final = failed & (np.isin(made.error, _FINAL_ERRORS) if attempt < 2 else True)
+            self._give_up(who[is_final], made.status[is_final], _LLM_DOWN)
+            who = who[failed & ~is_final]
             if not len(who):
                 return
             self.clock_us[who] += draws.lognormal(400_000 << attempt, 0.4, len(who))
