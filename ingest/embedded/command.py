@@ -73,7 +73,8 @@ def status(as_json: AsJson = False) -> None:
 
     from rich.console import Console
 
-    from ingest.embedded.report import collect, render
+    from ingest.embedded.report import collect
+    from ingest.embedded.report_view import render
     from ingest.settings import load_settings
 
     report = collect(load_settings())

@@ -8,7 +8,7 @@ loader, are Part values given to `Stack(settings, extra=...)`.
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -181,12 +181,12 @@ def answers_ok(url: str, timeout_s: float = 2.0) -> bool:
         return False
 
 
-def answers_kafka(bootstrap: str, timeout_s: float = 2.0) -> bool:
+def answers_kafka(bootstrap: str, timeout_s: float = 2.0, options: Mapping[str, str] | None = None) -> bool:
     """Whether a Kafka answers a metadata request."""
     from ingest.kafka import KafkaAdmin
 
     try:
-        with KafkaAdmin(bootstrap, {}, timeout_s=timeout_s) as admin:
+        with KafkaAdmin(bootstrap, options or {}, timeout_s=timeout_s) as admin:
             admin.cluster()
     except MeterhouseError:
         return False
