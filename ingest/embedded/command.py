@@ -25,7 +25,7 @@ def _group() -> None:
 
 @embedded.command("kafka")
 def kafka(
-    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port on 127.0.0.1 [default: settings]")] = None,
+    port: Annotated[int | None, typer.Option(help="Port on 127.0.0.1; unset: METERHOUSE_EMBEDDED_KAFKA_PORT")] = None,
     log_file: Annotated[Path | None, typer.Option(help="Write the broker's own log here instead of stderr")] = None,
 ) -> None:
     """Run the embedded Kafka broker on loopback until stopped; everything it holds is in memory."""

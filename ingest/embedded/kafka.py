@@ -74,7 +74,7 @@ def broker(
 ) -> Iterator[Broker]:
     """Runs a broker for the length of the block. Its own words go to `log_file`, or to stderr."""
     binary = find_binary()
-    if not processes.is_port_free(HOST, port):
+    if not processes.wait_port_free(HOST, port):
         raise MeterhouseError(processes.taken_sentence("embedded broker", HOST, port, "METERHOUSE_EMBEDDED_KAFKA_PORT"))
     address = f"{HOST}:{port}"
     with _open_log(log_file) as log:

@@ -152,7 +152,7 @@ class Keeper:
                 "stopped: the stale state was removed"
             )
             self._forget(part.name)
-        if part.port is not None and not processes.is_port_free(part.host, part.port):
+        if part.port is not None and not processes.wait_port_free(part.host, part.port):
             raise MeterhouseError(processes.taken_sentence(part.name, part.host, part.port, part.port_variable))
         process = self._spawn(part)
         identity = processes.identity(process.pid)

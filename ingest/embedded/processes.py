@@ -94,19 +94,34 @@ def is_port_free(host: str, port: int) -> bool:
     return True
 
 
+def wait_port_free(host: str, port: int, *, within_s: float = 3.0) -> bool:
+    """Like is_port_free, with patience for connections that linger after their server went; none for a listener."""
+    deadline = time.monotonic() + within_s
+    while not is_port_free(host, port):
+        if _listening_inodes(port) or time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True
+
+
 def port_owner(port: int) -> str | None:
     """`pid 4711 (python -m http.server)` of who listens on the port, where the system tells us."""
     inodes = _listening_inodes(port)
     if not inodes:
         return None
     for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            links = {str(link.readlink()) for link in (folder / "fd").iterdir()}
-        except OSError:
-            continue
-        if not inodes.isdisjoint(links):
+        if not inodes.isdisjoint(_open_files(folder)):
             return f"pid {folder.name} ({command_line(int(folder.name))})"
     return None
+
+
+def _open_files(folder: Path) -> set[str]:
+    found = set()
+    with contextlib.suppress(OSError):  # another user's, or gone
+        for link in (folder / "fd").iterdir():
+            with contextlib.suppress(OSError):  # closed meanwhile, such as the one we list with
+                found.add(str(link.readlink()))
+    return found
 
 
 def command_line(pid: int) -> str:

@@ -2,8 +2,8 @@
 
 import contextlib
 import os
+import random
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,10 +14,14 @@ from ingest.embedded import processes
 
 
 def free_port() -> int:
-    """A port on loopback that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port on loopback that was free a moment ago, below those the kernel gives to outgoing connections.
+
+    One of those could be taken by a client, even by the one that waits for the server to answer.
+    """
+    for port in random.sample(range(22_000, 32_000), 200):
+        if processes.is_port_free("127.0.0.1", port):
+            return port
+    raise AssertionError("no free port among 200 tried")
 
 
 @dataclass
