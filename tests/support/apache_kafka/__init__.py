@@ -19,6 +19,7 @@ _HERE = Path(__file__).parent
 _LIB = _HERE / "target" / "lib"
 _CLUSTER_ID = "AAAAAAAAQACAAAAAAAAAAQ"
 _LEAST_JAVA = 17
+_PASSWORD = "only-for-tests"
 
 
 def is_required() -> bool:
@@ -62,15 +63,33 @@ class ApacheKafka:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.port = free_port()
+        self.secure_port = free_port()
         self._controller_port = free_port()
         self._server: Server | None = None
         self._lib = fetch_jars()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._make_certificate()
         self._write_settings()
         self._format()
 
     @property
     def bootstrap(self) -> str:
         return f"127.0.0.1:{self.port}"
+
+    @property
+    def secure_bootstrap(self) -> str:
+        """The listener with TLS and SASL; `secure_options` gets in."""
+        return f"127.0.0.1:{self.secure_port}"
+
+    @property
+    def secure_options(self) -> dict[str, str]:
+        return {
+            "security.protocol": "SASL_SSL",
+            "ssl.ca.location": str(self.folder / "server.pem"),
+            "sasl.mechanism": "PLAIN",
+            "sasl.username": "meterhouse",
+            "sasl.password": _PASSWORD,
+        }
 
     @property
     def pid(self) -> int:
@@ -112,6 +131,27 @@ class ApacheKafka:
     def _java(self, main_class: str) -> list[str]:
         return ["-Dlog4j2.level=WARN", "-cp", f"{self._lib}/*", main_class]
 
+    @property
+    def _keystore(self) -> str:
+        return str(self.folder / "server.p12")
+
+    def _make_certificate(self) -> None:
+        store = ["-keystore", self._keystore, "-storepass", _PASSWORD, "-alias", "kafka"]
+        made = [
+            "-genkeypair",
+            "-keyalg",
+            "RSA",
+            "-storetype",
+            "PKCS12",
+            "-dname",
+            "CN=127.0.0.1",
+            "-ext",
+            "SAN=ip:127.0.0.1",
+        ]
+        exported = ["-exportcert", "-rfc", "-file", str(self.folder / "server.pem")]
+        for action in (made, exported):
+            subprocess.run(["keytool", *action, *store], check=True, capture_output=True, timeout=60)
+
     def _format(self) -> None:
         argv = ["java", *self._java("kafka.tools.StorageTool"), "format", "-t", _CLUSTER_ID, "-c", self._settings]
         subprocess.run(argv, check=True, capture_output=True, timeout=60)
@@ -121,11 +161,19 @@ class ApacheKafka:
             "process.roles": "broker,controller",
             "node.id": "1",
             "controller.quorum.voters": f"1@127.0.0.1:{self._controller_port}",
-            "listeners": f"PLAINTEXT://{self.bootstrap},CONTROLLER://127.0.0.1:{self._controller_port}",
-            "advertised.listeners": f"PLAINTEXT://{self.bootstrap}",
+            "listeners": f"PLAINTEXT://{self.bootstrap},SASL_SSL://{self.secure_bootstrap},"
+            f"CONTROLLER://127.0.0.1:{self._controller_port}",
+            "advertised.listeners": f"PLAINTEXT://{self.bootstrap},SASL_SSL://{self.secure_bootstrap}",
             "controller.listener.names": "CONTROLLER",
             "inter.broker.listener.name": "PLAINTEXT",
-            "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+            "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL",
+            "ssl.keystore.type": "PKCS12",
+            "ssl.keystore.location": self._keystore,
+            "ssl.keystore.password": _PASSWORD,
+            "sasl.enabled.mechanisms": "PLAIN",
+            "listener.name.sasl_ssl.plain.sasl.jaas.config": (
+                f'org.apache.kafka.common.security.plain.PlainLoginModule required user_meterhouse="{_PASSWORD}";'
+            ),
             "log.dirs": str(self.folder / "data"),
             # One node: its internal topics cannot have more copies, and few partitions start faster.
             "offsets.topic.replication.factor": "1",
@@ -138,6 +186,5 @@ class ApacheKafka:
             "group.initial.rebalance.delay.ms": "0",
             "auto.create.topics.enable": "false",
         }
-        self.folder.mkdir(parents=True, exist_ok=True)
         lines = [f"{name}={value}" for name, value in settings.items()]
         Path(self._settings).write_text("\n".join(lines) + "\n", encoding="utf-8")
