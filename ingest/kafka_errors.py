@@ -27,10 +27,12 @@ class KafkaProblem(Enum):
 
 
 class KafkaUnavailableError(MeterhouseError):
-    """Kafka cannot be used as it is; `problem` says in which way."""
+    """Kafka cannot be used as it is; `problem` says in which way, `seen` and `advice` are the sentence's two halves."""
 
-    def __init__(self, sentence: str, problem: KafkaProblem) -> None:
-        super().__init__(sentence)
+    def __init__(self, seen: str, advice: str, problem: KafkaProblem) -> None:
+        super().__init__(f"{seen}: {advice}.")
+        self.seen = seen
+        self.advice = advice
         self.problem = problem
 
 
@@ -104,18 +106,29 @@ def explain(
     problem = problem_of(told)
     words = _plain(told.str())
     while_doing = f" while {doing}" if doing else ""
-    sentences = {
-        KafkaProblem.UNREACHABLE: f"Kafka at {bootstrap} cannot be reached{while_doing} ({words}): start it with "
-        "`meterhouse up`, or set METERHOUSE_KAFKA_BOOTSTRAP to where yours listens.",
-        KafkaProblem.CREDENTIALS: f"Kafka at {bootstrap} did not accept our credentials{while_doing} ({words}): check "
-        "sasl.mechanism, sasl.username and sasl.password in METERHOUSE_KAFKA_OPTIONS.",
-        KafkaProblem.TLS: f"No TLS connection to Kafka at {bootstrap}{while_doing} ({words}): check "
-        "security.protocol and ssl.ca.location in METERHOUSE_KAFKA_OPTIONS.",
-        KafkaProblem.FORBIDDEN: f"Kafka at {bootstrap} does not allow this user{while_doing} ({words}): grant it the "
-        "operation, or use another user in METERHOUSE_KAFKA_OPTIONS.",
-        KafkaProblem.REFUSED: f"Kafka at {bootstrap} refused{while_doing}: {words}.",
-    }
-    return KafkaUnavailableError(sentences[problem], problem)
+    seen, advice = {
+        KafkaProblem.UNREACHABLE: (
+            f"Kafka at {bootstrap} cannot be reached{while_doing} ({words})",
+            "start it with `meterhouse up`, or set METERHOUSE_KAFKA_BOOTSTRAP to where yours listens",
+        ),
+        KafkaProblem.CREDENTIALS: (
+            f"Kafka at {bootstrap} did not accept our credentials{while_doing} ({words})",
+            "check sasl.mechanism, sasl.username and sasl.password in METERHOUSE_KAFKA_OPTIONS",
+        ),
+        KafkaProblem.TLS: (
+            f"no TLS connection to Kafka at {bootstrap}{while_doing} ({words})",
+            "check security.protocol and ssl.ca.location in METERHOUSE_KAFKA_OPTIONS",
+        ),
+        KafkaProblem.FORBIDDEN: (
+            f"Kafka at {bootstrap} does not allow this user{while_doing} ({words})",
+            "grant it the operation, or name another user in METERHOUSE_KAFKA_OPTIONS",
+        ),
+        KafkaProblem.REFUSED: (
+            f"Kafka at {bootstrap} refused{while_doing} ({words})",
+            "change what it refuses, then run this again",
+        ),
+    }[problem]
+    return KafkaUnavailableError(seen, advice, problem)
 
 
 def is_leaderless(error: KafkaError) -> bool:

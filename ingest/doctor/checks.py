@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ingest.doctor import machine, services
 from ingest.doctor.findings import Check, Finding, Verdict, fail, warn
 from ingest.errors import MeterhouseError
+from ingest.kafka_errors import KafkaUnavailableError
 from ingest.settings import Settings
 
 
@@ -55,10 +56,10 @@ def examine(settings: Settings, checks: tuple[Entry, ...] = CHECKS) -> list[Find
 def _run(entry: Entry, settings: Settings) -> Finding:
     try:
         return entry.check(settings)
+    except KafkaUnavailableError as error:
+        return fail(entry.name, error.seen, error.advice)
     except MeterhouseError as error:
-        # Our sentences end in ": what to do."
-        seen, _, advice = str(error).rpartition(": ")
-        return fail(entry.name, seen or str(error), advice if seen else "")
+        return fail(entry.name, str(error), "as it says")
     except Exception as error:  # noqa: BLE001  # the doctor reports whatever happens, and goes on
         words = str(error).splitlines()[0] if str(error) else "no words"
         return fail(entry.name, f"{type(error).__name__}: {words}", "report this with the log if it stays")
