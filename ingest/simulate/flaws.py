@@ -54,6 +54,19 @@ def _not_utf8(event: Event) -> bytes:
     return msgspec.json.encode(event | {"agent": "agent-?"}).replace(b"agent-?", b"agent-\xff\xfe")
 
 
+def _control_character(event: Event) -> bytes:
+    return msgspec.json.encode(event | {"agent": "agent-?"}).replace(b"agent-?", b"agent-\x01")
+
+
+def _not_a_number(event: Event) -> bytes:
+    return msgspec.json.encode(event | {"latency_ms": None}).replace(b'"latency_ms":null', b'"latency_ms":NaN')
+
+
+def _beyond_64_bits(event: Event) -> bytes:
+    digits = b'"input_tokens":' + b"9" * 30
+    return msgspec.json.encode(event | {"input_tokens": None}).replace(b'"input_tokens":null', digits)
+
+
 def _followed_by_another(event: Event) -> bytes:
     return msgspec.json.encode(event) + b' {"and":"more"}'
 
@@ -97,6 +110,8 @@ DEFECTS = (
     Flaw("cut_short", _cut_short, "invalid_json"),
     Flaw("not_utf8", _not_utf8, "invalid_json"),
     Flaw("followed_by_another", _followed_by_another, "invalid_json"),
+    Flaw("control_character", _control_character, "invalid_json"),
+    Flaw("not_a_number", _not_a_number, "invalid_json"),
     Flaw("array", lambda event: msgspec.json.encode([event]), "not_an_object"),
     Flaw("bare_text", lambda _: b'"heartbeat"', "not_an_object"),
     Flaw("empty_object", lambda _: b"{}", "missing_field"),
@@ -120,6 +135,7 @@ DEFECTS = (
     Flaw("context_text", _with({"context": "free text"}), "wrong_type"),
     Flaw("tokens_negative", _with({"input_tokens": -5}), "out_of_range"),
     Flaw("tokens_absurd", _with({"output_tokens": 10**15}), "out_of_range"),
+    Flaw("tokens_beyond_64_bits", _beyond_64_bits, "out_of_range"),
     Flaw("latency_negative", _with({"latency_ms": -0.5}), "out_of_range"),
     Flaw("cost_negative", _with({"cost_usd": "-0.01"}), "out_of_range"),
     Flaw("reasoning_over_output", _reasoning_over_output, "part_over_whole", needs_model_call=True),

@@ -25,8 +25,9 @@ _TUNING = {"linger.ms": "20", "queue.buffering.max.messages": "200000", "queue.b
 class KafkaSink:
     """Takes chunks in order. `acknowledged` counts what the broker has."""
 
-    def __init__(self, settings: Settings, topic: str) -> None:
+    def __init__(self, settings: Settings, topic: str, *, connect_timeout_s: float = 10.0) -> None:
         self._settings, self._topic, self._bootstrap = settings, topic, settings.bootstrap
+        self._connect_timeout_s = connect_timeout_s
         self._complaints = Complaints()
         self._refused: KafkaError | None = None
         self.acknowledged = 0
@@ -37,7 +38,7 @@ class KafkaSink:
 
     def __enter__(self) -> Self:
         settings = self._settings
-        with KafkaAdmin(self._bootstrap, settings.kafka_options) as admin:
+        with KafkaAdmin(self._bootstrap, settings.kafka_options, timeout_s=self._connect_timeout_s) as admin:
             admin.ensure_topics([TopicSpec(self._topic, settings.kafka_partitions, settings.kafka_replication)])
         return self
 
@@ -61,7 +62,7 @@ class KafkaSink:
         self._check()
         if left:
             raise MeterhouseError(
-                f"{left} messages were not acknowledged by Kafka at {self._bootstrap} within {_FLUSH_DEADLINE_S:.0f} s; "
+                f"{left} messages were not acknowledged at {self._bootstrap} within {_FLUSH_DEADLINE_S:.0f} s; "
                 f"topic {self._topic} has {self.acknowledged} of this simulation: look at the broker and run it again."
             )
 
