@@ -45,7 +45,7 @@ MISSING: Final = msgspec.Raw(b"")
 class AgentEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False, kw_only=True):
     """One event as a producer sends it; fields.py says what each field means. Order = columns of raw.agent_events.
 
-    From judge() it comes normalised: event_id in lower case, occurred_at as epoch ms, money as a plain decimal string of
+    From judge() it comes normalised: event_id in lower case, occurred_at as epoch ms, money as a decimal string of
     12 places, schema_version set, '' as None, context as Raw of the compact JSON text to store (MISSING: none).
     """
 
