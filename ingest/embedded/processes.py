@@ -31,7 +31,15 @@ def identity(pid: int) -> str | None:
         return None
     # The name in parentheses may hold spaces and parentheses; state is the first field after it, start the 20th.
     fields = stat.rpartition(")")[2].split()
-    return None if fields[0] in "ZX" else f"{boot}:{fields[19]}"
+    return None if fields[0] in "ZX" and not _has_other_threads(pid) else f"{boot}:{fields[19]}"
+
+
+def _has_other_threads(pid: int) -> bool:
+    # The first thread of a process that exits is a zombie at once; its others may still be closing files and ports.
+    try:
+        return len(list(Path(f"/proc/{pid}/task").iterdir())) > 1
+    except OSError:
+        return False
 
 
 def _identity_by_ps(pid: int) -> str | None:
