@@ -16,8 +16,8 @@ in Python use fullmatch, since its `$` allows a final newline.
  7. session_id and actor_id have no `@`; no other string field matches SUSPICIOUS_STRING.
  8. context is b'' or b'null' (missing), or begins with `{`, decodes as UTF-8, does not match
     suspicious_context(limits.context_depth), and its text without insignificant whitespace
-    (`msgspec.json.format(raw, indent=-1)`, called where whitespace is) has <= limits.context_bytes bytes. That text
-    is what lands.
+    (msgspec.json.format(raw, indent=-1), called where whitespace is) has <= limits.context_bytes bytes. That
+    text is what lands.
  9. schema_version None lands as 1, -0.0 in *_ms as 0.0, strings None as ''.
 
 Among several faults, the first of this order is told: size, encoding, JSON, schema_version, then fields in column order,
@@ -33,7 +33,7 @@ from ingest.contracts.context import nests_deeper, parse, settle_context, settle
 from ingest.contracts.denial import count, denied, mask_emails
 from ingest.contracts.fields import FIELD_NAMES, FIELDS, KNOWN_SCHEMA_VERSION, PARTS
 from ingest.contracts.outcome import Accepted, EventLimits, Refused, tally_name
-from ingest.contracts.privacy import may_stay, scrub_value
+from ingest.contracts.privacy import DECODER, may_stay, scrub_value
 from ingest.contracts.values import Complaint, Normal, iso, normalise, shape
 
 __all__ = ["Accepted", "EventLimits", "Refused", "judge"]
@@ -49,6 +49,7 @@ def judge(payload: bytes, *, judged_at_ms: int, limits: EventLimits) -> Accepted
     if isinstance(raws, Refused):
         return raws
     field = "schema_version"
+    read = _read_at_once(payload)
     try:
         _refuse_newer(raws)
         dropped: dict[str, int] = {}
@@ -57,12 +58,11 @@ def judge(payload: bytes, *, judged_at_ms: int, limits: EventLimits) -> Accepted
             field = spec.name
             if spec.kind == "object":
                 continue
-            raw = raws.get(field)
-            if raw is None or bytes(raw) == b"null":
-                if spec.is_required:
-                    raise Complaint("missing_field", "a value", "null" if raw is not None else "nothing")
-                continue
-            values[field] = normalise(spec, parse(raw), dropped)
+            value = _read(field, raws, read)
+            if value is not None:
+                values[field] = normalise(spec, value, dropped)
+            elif spec.is_required:
+                raise Complaint("missing_field", "a value", "null" if field in raws else "nothing")
         for parts, whole in PARTS:
             field = " + ".join(parts)
             _check_parts(values, parts, whole)
@@ -90,6 +90,22 @@ def _open(payload: bytes, limits: EventLimits) -> dict[str, msgspec.Raw] | Refus
         return Refused("not_an_object", "", f"message: expected a JSON object, came {_top_level(payload)}.")
     except msgspec.DecodeError as error:
         return Refused("malformed_json", "", f"message: expected one JSON object, came {_fault(payload, error)}.")
+
+
+def _read_at_once(payload: bytes) -> dict[str, object] | None:
+    """All values in one go, several times faster than one by one; None where one of them cannot be read at all."""
+    try:
+        read = DECODER.decode(payload)
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+    return read if isinstance(read, dict) else None
+
+
+def _read(field: str, raws: dict[str, msgspec.Raw], read: dict[str, object] | None) -> object:
+    if read is not None:
+        return read.get(field)
+    raw = raws.get(field)
+    return None if raw is None else parse(raw)
 
 
 def _top_level(payload: bytes) -> str:

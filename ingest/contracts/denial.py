@@ -42,7 +42,7 @@ _NAMES: Final = _table("content", names.CONTENT_NAMES) | _table(
     "identifier", [*names.IDENTIFIER_NAMES, *names.SECRET_NAMES]
 )
 _FAMILIES: Final = _table("content", names.CONTENT_FAMILIES) | _table("identifier", names.SECRET_FAMILIES)
-_BARE_CONTENT: Final = frozenset({"input", "inputs", "output", "outputs", "text", "completion"})
+_BARE_CONTENT: Final = frozenset({"input", "inputs", "output", "outputs", "text", "completion", "prompt"})
 
 
 def denied(name: str) -> tuple[Rule, str] | None:
@@ -106,8 +106,8 @@ def suspicious_context(depth: int) -> str:
     """RE2: matches every context text that scrub_value would change or that nests deeper than `depth`.
 
     Not matched means: store it as it is. A backslash alone suffices, since an escape can spell any key. To look at
-    several at once, join them by NUL, which valid JSON cannot hold. In polars it costs a tenth of decoding the event, so
-    look at unique contexts only; Python's re is 100 times slower at it.
+    several at once, join them by NUL, which valid JSON cannot hold. In polars it costs a tenth of decoding the event:
+    look at unique contexts only. Python's re is 100 times slower at it.
     """
     nests = rf"(?:[\[{{][^\[{{\x00]*){{{depth + 1}}}"
     json_in_string = r'" *[\[{]'

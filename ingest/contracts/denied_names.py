@@ -19,6 +19,7 @@ response reply question answer response_data request_data user_query search_quer
 conversation_history
 conversation_title tool_result function_result prompt_variables template_variables tool_parameters invocation_parameters
 request_parameters function_call tool_calls tool_definitions all_messages_events stacktrace stack_trace traceback
+payload db_statement url_query
 """)
 """A name that ends in one of these holds content, unless its value is a number, a boolean or null: a measure."""
 

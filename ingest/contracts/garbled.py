@@ -12,10 +12,9 @@ from ingest.contracts.denial import DROPPED, NAMING_KEYS, Rule, count, denied, m
 
 _QUOTED_DROPPED: Final = f'"{DROPPED}"'
 _LONGEST_NAME: Final = 200
-_ASSIGNMENT = re.compile(r"[:=]")
-_AROUND_NAME: Final = " \t\r\n\"'\\"
-_BEFORE_NAME = re.compile(r"[{}\[\],:=;&?<>\n\r\t\"'](?=[^{}\[\],:=;&?<>\n\r\t\"']*\Z)")
-_ESCAPE = re.compile(r"\\u([0-9A-Fa-f]{4})")
+_DELIMITERS: Final = r"{}\[\],:=;&?<>\n\r\t\"'"
+_ASSIGNMENT = re.compile(rf"(?<![^{_DELIMITERS}])([^{_DELIMITERS}]++)[\"'\\\s]*+[:=]")
+_ESCAPE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|[bfnrt])")
 _QUOTED_NAME = re.compile(r"[\"']([^\"'\\]{1,200})[\"']")
 _SPACE = re.compile(r"\s*")
 _STRINGS: Final = {
@@ -51,7 +50,7 @@ def scrub_text(text: str, counts: dict[str, int]) -> str:
     pending: tuple[Rule, str] | None = None
     while (assignment := _ASSIGNMENT.search(text, at)) is not None:
         at = assignment.end()
-        name = _name_before(text, copied, assignment.start())
+        name = _unescaped(assignment[1][-_LONGEST_NAME:]).strip()
         start = _space_end(text, at)
         if name.lower() in NAMING_KEYS:  # {"key": "gen_ai.prompt", "value": …}, as OTLP has it
             named = _QUOTED_NAME.match(text, start)
@@ -71,11 +70,10 @@ def scrub_text(text: str, counts: dict[str, int]) -> str:
     return mask_emails("".join((*pieces, text[copied:])), counts)
 
 
-def _name_before(text: str, floor: int, end: int) -> str:
-    window = text[max(floor, end - _LONGEST_NAME) : end].rstrip(_AROUND_NAME)
-    window = _ESCAPE.sub(lambda escape: chr(int(escape[1], 16)), window)
-    cut = _BEFORE_NAME.search(window)
-    return window if cut is None else window[cut.end() :]
+def _unescaped(name: str) -> str:
+    if "\\" not in name:
+        return name
+    return _ESCAPE.sub(lambda escape: chr(int(escape[1], 16)) if escape[1] else " ", name)
 
 
 def _space_end(text: str, at: int) -> int:
