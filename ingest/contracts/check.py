@@ -15,13 +15,12 @@ in Python use fullmatch, since its `$` allows a final newline.
     0 <= amount <= the field's maximum, checked before rounding half even to 12 places.
  7. session_id and actor_id have no `@`; no other string field matches SUSPICIOUS_STRING.
  8. context is b'' or b'null' (missing), or begins with `{`, decodes as UTF-8, does not match
-    suspicious_context(limits.context_depth), and its text without insignificant whitespace
-    (msgspec.json.format(raw, indent=-1), called where whitespace is) has <= limits.context_bytes bytes. That
-    text is what lands.
+    suspicious_context(limits.context_depth), and without insignificant whitespace (msgspec.json.format(raw, indent=-1),
+    to be called only where whitespace is) has <= limits.context_bytes bytes. That text is what lands.
  9. schema_version None lands as 1, -0.0 in *_ms as 0.0, strings None as ''.
 
-Among several faults, the first of this order is told: size, encoding, JSON, schema_version, then fields in column order,
-parts and wholes, the time window, the context.
+Among several faults, the first of this order is told: size, encoding, JSON, schema_version, then fields in column
+order, parts and wholes, the time window, the context.
 """
 
 from typing import Final
