@@ -58,12 +58,11 @@ def down() -> None:
     """Stop what `up` started; what was landed stays on disk, what the embedded broker held is gone."""
     from rich.console import Console
 
-    from ingest.embedded.parts import Keeper
+    from ingest.embedded.stack import Stack
     from ingest.settings import load_settings
 
     console = Console(highlight=False, soft_wrap=True)
-    keeper = Keeper(load_settings().home, lambda line: console.print(line, markup=False))
-    if not keeper.stop():
+    if not Stack(load_settings(), say=lambda line: console.print(line, markup=False)).down():
         console.print("nothing was running")
 
 

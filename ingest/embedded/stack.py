@@ -56,23 +56,44 @@ class Stack:
         self._started = []
 
     def up(self) -> list[str]:
-        """Starts what is missing, migrates, makes the topics, then starts the extra parts. Safe to repeat."""
-        self._started += self.keeper.start(self.base)
+        """Starts what is missing, migrates, makes the topics, then starts the extra parts; returns what it started.
+
+        Safe to repeat. What ran before stays when this fails; what this call brought up does not stay half made.
+        """
+        started = self.keeper.start(self.base)
         try:
             self.migrate()
             self.ensure_topics()
-            self._started += self.keeper.start(self.extra)
+            started += self.keeper.start(self.extra)
         except BaseException:
-            # What ran before stays; what this call brought up does not stay behind half made.
-            self.keeper.stop(self._started)
-            self._started = []
+            self.keeper.stop(started)
             raise
-        return list(self._started)
+        self._started += started
+        return started
 
     def down(self) -> list[str]:
-        """Stops every part that is remembered, whoever started it; returns their names."""
+        """Stops every part that is remembered, whoever started it; returns their names.
+
+        The embedded broker forgets what it holds: how much of that had not landed is said, after the loader has had
+        its chance to land it.
+        """
         self._started = []
-        return self.keeper.stop()
+        remembered = self.keeper.remembered()
+        stopped = self.keeper.stop([name for name in remembered if name not in ("engine", "broker")])
+        broker = remembered.get("broker")
+        if broker is not None and self.keeper.is_alive(broker):
+            self._say_what_is_lost()
+        return stopped + self.keeper.stop()
+
+    def _say_what_is_lost(self) -> None:
+        from ingest.embedded.report import collect
+
+        for line in collect(self.settings).topics:
+            if line.lag and not line.topic.endswith(".dlq"):
+                self.say(
+                    f"{line.lag:,} messages of {line.topic} have not landed and go with the embedded broker's memory; "
+                    "`meterhouse load --drain` before `meterhouse down` lands them"
+                )
 
     def states(self) -> list[PartState]:
         return [self.keeper.state(part) for part in self.parts]
