@@ -98,7 +98,7 @@ class Encoder:
         self._errors = text_table(["", *(f',"error_type":"{name}"' for name in catalogue.ERROR_TYPES[1:])])
         self._is_money_text = np.array([agent.is_money_text for agent in agents])
         self._contexts = text_table([f',"context":{{"sdk":"{_sdk(number)}"' for number in range(len(agents))])
-        self._business = text_table(["", *(f',"name":"{name}"' for name in catalogue.BUSINESS_EVENTS)])
+        self._business = text_table(["", *(f',"outcome":"{name}"' for name in catalogue.BUSINESS_EVENTS)])
 
     def encode(self, rows: Rows) -> bytes:
         """The rows as JSON lines, each ended by a newline, in the order given."""

@@ -97,8 +97,15 @@ def test_a_price_changes_on_its_date_and_other_prices_do_not() -> None:
             begun_ms = event.at_ms - event.latency_ms()
             if abs(begun_ms - change_ms) > 1000:
                 prices[event.word("model"), begun_ms > change_ms].add(price)
-    assert prices
     assert all(len(seen) == 1 for seen in prices.values())
+    families = simulation.world.family_of
+    moved = set()
+    for number, (_, model, _) in enumerate(SPELLINGS):
+        if (model, False) in prices and (model, True) in prices:
+            is_changed = families[number] in changed
+            assert (prices[model, False] != prices[model, True]) == is_changed, model
+            moved.add(is_changed)
+    assert moved == {True, False}
 
 
 def test_events_are_about_as_large_as_those_of_the_benchmarks(week: list[Event]) -> None:

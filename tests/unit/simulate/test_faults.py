@@ -76,7 +76,7 @@ def test_content_and_identifiers_are_placeholders_and_only_where_they_are_meant_
             assert b"@" not in message.value
         elif message.kind.rpartition(":")[2].startswith("content"):
             assert b"PLACEHOLDER" in message.value
-        elif message.kind.endswith(("identifiers", "raw_actor")):
+        elif message.kind.endswith(("identifiers", "raw_actor", "address_in_text")):
             assert b"@example.invalid" in message.value
 
 
