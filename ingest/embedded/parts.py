@@ -8,20 +8,22 @@ are serialized by a file lock, so two `up` at once start each part once.
 
 import contextlib
 import fcntl
-import json
 import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
 import msgspec
 
 from ingest.embedded import processes
 from ingest.errors import MeterhouseError
+
+# Longer than a slow start or stop of all parts takes.
+LOCK_WITHIN_S = 180.0
 
 Say = Callable[[str], None]
 StateName = Literal["running", "unhealthy", "stopped", "died"]
@@ -260,10 +262,20 @@ class Keeper:
                 f"The folder {self.run_folder} cannot be written ({error.strerror}): set METERHOUSE_HOME to another."
             ) from error
         with opened:
-            fcntl.flock(opened, fcntl.LOCK_EX)
+            deadline = time.monotonic() + LOCK_WITHIN_S
+            while not _try_lock(opened):
+                if time.monotonic() > deadline:
+                    raise MeterhouseError(
+                        f"Another `meterhouse up` or `down` has held {opened.name} for {LOCK_WITHIN_S:g} s: "
+                        "let it end or stop it, then run this again."
+                    )
+                time.sleep(0.1)
             yield
 
 
-def to_json(state: PartState) -> dict[str, object]:
-    """For --json: paths and times as text."""
-    return json.loads(json.dumps(asdict(state), default=str))  # type: ignore[no-any-return]
+def _try_lock(opened: IO[str]) -> bool:
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -5,6 +5,7 @@ METERHOUSE_KAFKA_BOOTSTRAP) is not started, but its tables and topics are made a
 loader, are Part values given to `Stack(settings, extra=...)`.
 """
 
+import json
 import sys
 import urllib.error
 import urllib.request
@@ -12,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from pydantic import SecretStr
 
 from ingest.embedded.parts import Keeper, Part, PartState, Say
 from ingest.errors import MeterhouseError
@@ -160,8 +163,23 @@ def loader_part(settings: Settings) -> Part:
         port=settings.metrics_port,
         port_variable="METERHOUSE_METRICS_PORT",
         is_healthy=lambda: answers_ok(f"{address}/readyz"),
+        env=environment(settings),
         stop_within_s=settings.drain_deadline_s + 10,
     )
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """What was set, as variables for a part that reads its settings itself; it may have come by argument here."""
+    variables = {}
+    for name in sorted(settings.model_fields_set):
+        value = getattr(settings, name)
+        if isinstance(value, SecretStr):
+            value = value.get_secret_value()
+        elif isinstance(value, Path):
+            value = value.absolute()
+        if value is not None:
+            variables[f"METERHOUSE_{name.upper()}"] = json.dumps(value) if isinstance(value, dict) else str(value)
+    return variables
 
 
 def _engine(settings: Settings) -> Part:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -165,3 +166,12 @@ def test_logs_are_two_generations_and_no_more(keeper: Keeper) -> None:
         keeper.stop()
     names = sorted(file.name for file in keeper.log_file("web").parent.iterdir())
     assert names == ["web.log", "web.log.1"]
+
+
+def test_two_starts_at_once_start_a_part_once(keeper: Keeper, tmp_path: Path) -> None:
+    part, other = _part("web", free_port()), Keeper(tmp_path / "home")
+    with ThreadPoolExecutor(2) as pool:
+        started = list(pool.map(lambda one: one.start([part]), (keeper, other)))
+    assert sorted(started) == [[], ["web"]]
+    assert keeper.state(part).state == "running"
+    other.stop()

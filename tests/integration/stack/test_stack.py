@@ -16,7 +16,7 @@ from ingest.doctor.findings import Verdict
 from ingest.embedded import processes
 from ingest.embedded.parts import Part
 from ingest.embedded.report import collect
-from ingest.embedded.stack import Stack
+from ingest.embedded.stack import Stack, environment
 from ingest.errors import MeterhouseError
 from ingest.kafka import KafkaAdmin
 from ingest.settings import Settings, load_settings
@@ -207,3 +207,11 @@ def test_the_commands_outlive_their_shell_and_say_how_it_is(own: Settings) -> No
 def test_session_servers_are_what_settings_say(engine: Engine, broker: Broker, settings: Settings) -> None:
     assert settings.clickhouse.port == int(engine.url.rpartition(":")[2])
     assert settings.bootstrap == broker.bootstrap
+
+
+def test_a_parts_environment_gives_it_the_very_same_settings(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environment(settings).items():
+        monkeypatch.setenv(name, value)
+    assert load_settings() == settings
