@@ -49,8 +49,8 @@ _RULES = """
   (settings `METERHOUSE_EVENT_MAX_AGE_DAYS`, `METERHOUSE_EVENT_MAX_FUTURE_S`).
 * **Parts and wholes.** {parts}. A part is part of its whole: cached input tokens are in `input_tokens`.
 * **Integers are integers.** `5.0` and `"5"` are refused where an integer is expected; `true` is no number.
-* **Money** is a JSON number or a decimal string such as `"0.00000025"`; a string is exact, a number means the shortest
-  decimal of its IEEE double. Rounded half even to 12 places. Never negative.
+* **Money** is a JSON number or a decimal string such as `"0.00000025"`; a string is exact, a number means the
+  shortest decimal of its IEEE double. Rounded half even to 12 places. Never negative.
 * **Context** is an object of at most {context_bytes} bytes as compact JSON and at most {context_depth} levels, itself
   included.
 * **Size.** The message has at most {event_bytes} bytes.
@@ -60,13 +60,10 @@ _RULES = """
 ## No content, no identifiers
 
 Attributes whose name is on the deny list are dropped at the top level, in the context and in everything nested in it,
-and
-counted by the list's name. Names are compared word by word: `userId`, `user.id`, `USER_ID` and `metadata.user-id` are
-one.
-E-mail addresses in any string become `[email]`; an `@` in `session_id` or `actor_id` means a raw identifier, and the
-value is
-dropped. Content names keep numbers and booleans (`{{"usage": {{"input": 12}}}}` is a measure). Dead letters keep the
-whole payload with `"[dropped]"` in place of such values, also where the payload does not parse.
+and counted by the list's name. Names are compared word by word: `userId`, `user.id`, `USER_ID` and `metadata.user-id`
+are one. E-mail addresses in any string become `[email]`; an `@` in `session_id` or `actor_id` means a raw identifier,
+and the value is dropped. Content names keep numbers and booleans (`{{"usage": {{"input": 12}}}}` is a measure). Dead
+letters keep the whole payload with `"[dropped]"` in place of such values, also where the payload does not parse.
 
 | what | names |
 | --- | --- |
@@ -75,9 +72,8 @@ whole payload with `"[dropped]"` in place of such values, also where the payload
 ## Evolution
 
 * A new optional field is an additive change: `schema_version` stays {version}. A loader that does not know it yet
-  keeps it in
-  `context` under `_unknown`: at most {unknown_fields} fields and {unknown_bytes} bytes an event, within the context's
-  depth. All are counted by name, and what does not fit is counted as lost.
+  keeps it in `context` under `_unknown`: at most {unknown_fields} fields and {unknown_bytes} bytes an event, within
+  the context's depth. All are counted by name, and what does not fit is counted as lost.
 * A change of meaning raises `schema_version`. A loader that does not know the version refuses the event as
   `unknown_schema_version`, before any other complaint; after an upgrade it is replayed from the dead letters.
 
