@@ -9,6 +9,7 @@ import re
 from typing import Final
 
 from ingest.contracts.denial import DROPPED, NAMING_KEYS, Rule, count, denied, mask_emails
+from ingest.contracts.fields import RAW_IDENTIFIER_FIELDS
 
 _QUOTED_DROPPED: Final = f'"{DROPPED}"'
 _LONGEST_NAME: Final = 200
@@ -47,6 +48,7 @@ def scrub_text(text: str, counts: dict[str, int]) -> str:
     """The same for text, such as a string that only looks like JSON."""
     pieces: list[str] = []
     copied = at = 0
+    last_at_sign = text.rfind("@")
     pending: tuple[Rule, str] | None = None
     while (assignment := _ASSIGNMENT.search(text, at)) is not None:
         at = assignment.end()
@@ -58,13 +60,16 @@ def scrub_text(text: str, counts: dict[str, int]) -> str:
         rule = denied(name)
         if rule is None and pending is not None and name.lower() == "value":
             rule, pending = pending, None
-        if rule is None:
+        may_be_raw = name in RAW_IDENTIFIER_FIELDS and start < last_at_sign and text[start] in _STRINGS
+        if rule is None and not may_be_raw:
             continue
         end = _value_end(text, start)
         if start == end or text[start:end] == _QUOTED_DROPPED:
             at = max(at, end)
             continue
-        count(counts, rule[1])
+        if rule is None and "@" not in text[start:end]:
+            continue
+        count(counts, name if rule is None else rule[1])
         pieces += (text[copied:start], _QUOTED_DROPPED)
         copied = at = end
     return mask_emails("".join((*pieces, text[copied:])), counts)
