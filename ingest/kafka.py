@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self, TypeVar
 
-import structlog
 from confluent_kafka import (
     Consumer,
     IsolationLevel,
@@ -32,6 +31,7 @@ from confluent_kafka.cimpl import NewTopic
 from ingest.errors import MeterhouseError
 from ingest.kafka_errors import (
     Complaints,
+    ErrorLog,
     KafkaProblem,
     KafkaUnavailableError,
     explain,
@@ -56,8 +56,6 @@ __all__ = [
     "open_producer",
     "producer_config",
 ]
-
-log = structlog.get_logger()
 
 ErrorCallback = Callable[[KafkaError], None]
 _T = TypeVar("_T")
@@ -113,7 +111,7 @@ def lag(next_offset: int, high: int) -> int:
 def open_consumer(config: Options, error_cb: ErrorCallback | None = None) -> Consumer:
     """A Consumer. Raises SettingsError for an option that librdkafka does not know or whose value it rejects."""
     try:
-        return Consumer({**config, "error_cb": error_cb or _log_error})
+        return Consumer({**config, "error_cb": error_cb or ErrorLog()})
     except KafkaException as error:
         raise wrong_option(error) or explain(error, str(config.get("bootstrap.servers"))) from error
 
@@ -121,13 +119,9 @@ def open_consumer(config: Options, error_cb: ErrorCallback | None = None) -> Con
 def open_producer(config: Options, error_cb: ErrorCallback | None = None) -> Producer:
     """A Producer. Raises SettingsError as above."""
     try:
-        return Producer({**config, "error_cb": error_cb or _log_error})
+        return Producer({**config, "error_cb": error_cb or ErrorLog()})
     except KafkaException as error:
         raise wrong_option(error) or explain(error, str(config.get("bootstrap.servers"))) from error
-
-
-def _log_error(error: KafkaError) -> None:
-    log.warning("kafka_client_error", code=error.name(), detail=error.str())
 
 
 class KafkaAdmin:
@@ -137,8 +131,7 @@ class KafkaAdmin:
         self.bootstrap = bootstrap
         self.timeout_s = timeout_s
         self._complaints = Complaints()
-        # Silent: what goes wrong comes back as a sentence, not as lines on stderr.
-        self._config: Options = {**admin_config(bootstrap, options), "log_level": "0"}
+        self._config: Options = admin_config(bootstrap, options)
         try:
             self._client = AdminClient({**self._config}, error_cb=self._complaints)
         except KafkaException as error:

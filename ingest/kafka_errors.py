@@ -8,12 +8,17 @@ callback, while the call itself ends in a bare "transport failure". `Complaints`
 # ruff: noqa: SLF001  # the underscore is how librdkafka marks errors of the client itself
 
 import re
+import time
 from collections import deque
+from collections.abc import Callable
 from enum import Enum
 
+import structlog
 from confluent_kafka import KafkaError, KafkaException
 
 from ingest.errors import MeterhouseError, SettingsError
+
+log = structlog.get_logger()
 
 
 class KafkaProblem(Enum):
@@ -95,6 +100,29 @@ class Complaints:
             if complaint.code() in (KafkaError._TRANSPORT, KafkaError._RESOLVE):
                 return complaint
         return raised
+
+
+class ErrorLog:
+    """An error callback that logs each kind of error at most once in `every_s`, with how often it came meanwhile.
+
+    A client without a broker complains some twenty times a second (measured).
+    """
+
+    def __init__(self, every_s: float = 10.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self._every_s = every_s
+        self._clock = clock
+        self._quiet_until: dict[int, float] = {}
+        self._unsaid: dict[int, int] = {}
+
+    def __call__(self, error: KafkaError) -> None:
+        code, now = error.code(), self._clock()
+        if now < self._quiet_until.get(code, now):
+            self._unsaid[code] = self._unsaid.get(code, 0) + 1
+            return
+        self._quiet_until[code] = now + self._every_s
+        log.warning(
+            "kafka_client_error", code=error.name(), detail=_plain(error.str()), repeated=self._unsaid.pop(code, 0)
+        )
 
 
 def explain(

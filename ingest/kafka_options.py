@@ -94,7 +94,8 @@ def _build(
                 f"{essential.why}. Remove it from METERHOUSE_KAFKA_OPTIONS."
             )
     fixed = {essential.name: essential.value for essential in essentials}
-    return {"log_level": "3", **defaults, **given, "bootstrap.servers": bootstrap, **fixed}
+    # librdkafka's own lines on stderr are off: errors come by callback or as a sentence.
+    return {"log_level": "0", **defaults, **given, "bootstrap.servers": bootstrap, **fixed}
 
 
 _ALIASES = {

@@ -5,8 +5,11 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from confluent_kafka import KafkaError
+from structlog.testing import capture_logs
 
 from ingest.kafka import KafkaAdmin, KafkaProblem, KafkaUnavailableError, TopicSpec, lag
+from ingest.kafka_errors import ErrorLog
 from tests.support.servers import free_port
 
 
@@ -65,3 +68,19 @@ def test_a_server_that_accepts_and_never_answers_ends_every_call_within_its_dead
 @pytest.mark.parametrize(("next_offset", "high", "expected"), [(0, 0, 0), (3, 10, 7), (10, 10, 0), (10, 1, 0)])
 def test_lag_is_never_below_zero(next_offset: int, high: int, expected: int) -> None:
     assert lag(next_offset, high) == expected
+
+
+def test_repeated_complaints_are_logged_once_in_a_while_with_their_number() -> None:
+    now = [0.0]
+    complain = ErrorLog(every_s=10, clock=lambda: now[0])
+    down, resolve = KafkaError(KafkaError._TRANSPORT, "down"), KafkaError(KafkaError._RESOLVE, "who?")
+    with capture_logs() as logged:
+        for second in range(11):
+            now[0] = float(second)
+            complain(down)
+        complain(resolve)
+    assert [(line["code"], line["repeated"]) for line in logged] == [
+        ("_TRANSPORT", 0),
+        ("_TRANSPORT", 9),
+        ("_RESOLVE", 0),
+    ]
