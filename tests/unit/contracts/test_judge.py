@@ -204,3 +204,9 @@ def test_a_clean_context_lands_as_it_came_without_whitespace() -> None:
     verdict = judged(payload()[:-1] + b',"context":' + raw + b"}")
     compact = b'{"a":1.50,"b":[1e999],"c":"x  y","d":123456789012345678901234567890}'
     assert bytes(getattr(verdict, "event").context) == compact  # noqa: B009
+
+
+def test_what_lands_is_in_one_normal_form() -> None:
+    landed = accepted(event_id=EVENT_ID.upper(), latency_ms=-0.0).event
+    assert landed.event_id == EVENT_ID
+    assert str(landed.latency_ms) == "0.0"

@@ -3,11 +3,12 @@
 import json
 import re
 
+import polars as pl
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from ingest.contracts.check import Accepted, EventLimits, Refused
-from ingest.contracts.denial import suspicious, suspicious_context
+from ingest.contracts.denial import SUSPICIOUS_CONTEXT, suspicious, suspicious_context
 from ingest.contracts.denied_names import CONTENT_ENDINGS, CONTENT_FAMILIES, IDENTIFIER_NAMES, SECRET_ENDINGS
 from ingest.contracts.fields import FIELD_NAMES
 from ingest.contracts.outcome import ERROR_CLASSES
@@ -41,6 +42,7 @@ VALUES = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3), max_leaves=8
 )
 CONTEXTS = st.dictionaries(NAMES, VALUES, max_size=4)
+FLAT_CONTEXTS = st.dictionaries(NAMES, TEXTS | st.integers(0, 9), min_size=1, max_size=2)
 TIMES = st.one_of(
     st.integers(NOW_MS - 10**10, NOW_MS + 10**7),
     st.datetimes().map(lambda moment: moment.isoformat() + "Z"),
@@ -125,7 +127,7 @@ def test_tight_limits_hold_in_both_paths_and_what_lands_is_within_them(message: 
 
 
 @unhurried
-@given(CONTEXTS, st.booleans(), st.integers(1, 5))
+@given(CONTEXTS | FLAT_CONTEXTS, st.booleans(), st.integers(1, 5))
 def test_a_context_that_is_not_suspicious_is_one_that_scrubbing_leaves_alone(
     context: dict[str, object], ascii_only: bool, depth: int
 ) -> None:
@@ -144,3 +146,16 @@ def _depth(value: object) -> int:
     if isinstance(value, dict | list):
         return 1 + max(map(_depth, value.values() if isinstance(value, dict) else value), default=0)
     return 0
+
+
+@unhurried
+@given(st.lists(FLAT_CONTEXTS, min_size=1, max_size=4), st.booleans())
+def test_the_pattern_for_suspicious_contexts_means_the_same_in_polars(
+    contexts: list[dict[str, object]], ascii_only: bool
+) -> None:
+    texts = [json.dumps(context, ensure_ascii=ascii_only, separators=(",", ":")) for context in contexts]
+    in_polars = pl.Series(texts).str.contains(SUSPICIOUS_CONTEXT).to_list()
+    for text, found in zip(texts, in_polars, strict=True):
+        counts: dict[str, int] = {}
+        value = DECODER.decode(text)
+        assert found or (scrub_value(value, counts) == value and not counts), text
