@@ -210,3 +210,8 @@ def test_what_lands_is_in_one_normal_form() -> None:
     landed = accepted(event_id=EVENT_ID.upper(), latency_ms=-0.0).event
     assert landed.event_id == EVENT_ID
     assert str(landed.latency_ms) == "0.0"
+
+
+def test_a_field_whose_very_name_is_an_address_is_dropped() -> None:
+    verdict = accepted(**{"marzipan@example.com": 1})
+    assert (bytes(verdict.event.context), verdict.dropped, verdict.unknown) == (b"", {"email": 1}, {})

@@ -109,6 +109,7 @@ PAYLOADS = [
     '[{"deep":[{"input":"marzipan"}]}] trailing',
     '{"prompt":\n\t "marzipan\\" marzipan"}}',
     '"prompt": "marzipan"',
+    '{"messages":[1,"]}, marzipan',
     '{"messages":[{"a":"he said "hi], marzipan","b":1}],"x":bad}',
     '{"a":1}\n{"prompt":"marzipan"}',
 ]
