@@ -4,7 +4,7 @@ In: one message's bytes. Out: AgentEvent, or msgspec's exception, which means on
 check.py): what this struct refuses may still be accepted there (an unknown field, say), never the other way round once
 the column rules listed in check.py are applied too. Missing and null are both None; '' in a string is missing as well.
 
-Choices and what they cost, best of 4 decodings of 50,000 events of 665 bytes; each ratio is against the same struct with
+Choices and what they cost, best of 4 decodings of 50,000 events of 665 bytes; a ratio is against the same struct with
 only that choice undone. Other work ran on the machine, so 0.03 is about the noise:
 
 * Messages decoded one by one, `[decode(m) for m in messages]`, 1.03 of decode_lines on the joined batch. Joining saves
