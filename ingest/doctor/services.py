@@ -147,18 +147,17 @@ def progress(settings: Settings) -> Finding:
         topic_line(described[name], watermarks, landed, complete_to.get(name)) for name in streams if name in described
     ]
     seen = ", ".join(
-        f"{line.topic}: {line.lag:,} not landed, complete to {line.complete_to:%Y-%m-%d %H:%M:%S}"
-        if line.complete_to
-        else f"{line.topic}: {line.lag:,} not landed"
+        f"{line.topic}: {line.lag or 0:,} not landed"
+        + (f", complete to {line.complete_to:%Y-%m-%d %H:%M:%S}" if line.complete_to else "")
         for line in lines
     )
     now = datetime.now(UTC)
-    behind = [line for line in lines if line.lag > 0]
+    behind = [line for line in lines if line.lag]
     silent = [
         line for line in behind if line.reported_at is None or (now - line.reported_at).total_seconds() > STALE_REPORT_S
     ]
     if silent:
         return warn("lag", seen, "messages wait and no loader reports: start `meterhouse load`")
-    if any(line.lag > LAG_WARN_MESSAGES for line in behind):
+    if any((line.lag or 0) > LAG_WARN_MESSAGES for line in behind):
         return warn("lag", seen, "the loaders are far behind: start more of them, up to one a partition")
     return ok("lag", seen or "no stream topics yet")

@@ -52,12 +52,12 @@ class TableLine:
 
 @dataclass(frozen=True)
 class TopicLine:
-    """One stream: messages on the broker, those not landed yet, and up to when everything is in (None: not known)."""
+    """One stream: messages on the broker, those not landed yet, and up to when everything is in; None: not known."""
 
     topic: str
     partitions: int
     messages: int
-    lag: int
+    lag: int | None
     complete_to: datetime | None = None
     reported_at: datetime | None = None
 
@@ -147,15 +147,15 @@ def folder_bytes(folder: Path) -> int:
 
 def _look_into_clickhouse(
     settings: Settings, report: Report
-) -> tuple[dict[tuple[str, int], Landed], dict[str, datetime | None]]:
+) -> tuple[dict[tuple[str, int], Landed] | None, dict[str, datetime | None]]:
     engine = next(part for part in report.parts if part.name in ("engine", "clickhouse"))
     if not engine.is_well:
-        return {}, {}
+        return None, {}
     try:
         client = connect(settings.clickhouse, connect_timeout_s=LOOK_WITHIN_S, request_timeout_s=LOOK_WITHIN_S)
     except MeterhouseError as error:
         report.problems.append(str(error))
-        return {}, {}
+        return None, {}
     try:
         index = report.parts.index(engine)
         report.parts[index] = PartLine(**{**asdict(engine), "version": f"ClickHouse {client.server_version}"})
@@ -163,7 +163,7 @@ def _look_into_clickhouse(
         return read_landed(client, settings), read_complete_to(client, settings)
     except Exception as error:  # noqa: BLE001  # a table that is not there yet must not hide the rest of the report
         report.problems.append(f"ClickHouse answered with an error: {str(error).splitlines()[0]}")
-        return {}, {}
+        return None, {}
     finally:
         client.close()
 
@@ -218,7 +218,7 @@ def _utc(value: datetime) -> datetime:
 def _look_into_kafka(
     settings: Settings,
     report: Report,
-    landed: dict[tuple[str, int], Landed],
+    landed: dict[tuple[str, int], Landed] | None,
     complete_to: dict[str, datetime | None],
 ) -> None:
     if not next(part for part in report.parts if part.name in ("broker", "kafka")).is_well:
@@ -241,15 +241,18 @@ def _look_into_kafka(
 def topic_line(
     topic: TopicDescription,
     watermarks: dict[tuple[str, int], Watermarks],
-    landed: dict[tuple[str, int], Landed],
+    landed: dict[tuple[str, int], Landed] | None,
     complete_to: datetime | None,
 ) -> TopicLine:
-    """Lag as of now: what the broker holds beyond what has landed of this very topic, not of one of its name before."""
+    """Lag as of now: what the broker holds beyond what has landed of this very topic, not of one of its name before.
+
+    `landed` None: ClickHouse could not be asked.
+    """
     messages = behind = 0
     reports = []
     for partition in topic.partitions:
         reach = watermarks[topic.name, partition]
-        report = landed.get((topic.name, partition))
+        report = (landed or {}).get((topic.name, partition))
         is_ours = report is not None and report.topic_id == str(topic.topic_id)
         messages += reach.high - reach.low
         behind += lag(max(reach.low, report.next_offset) if report is not None and is_ours else reach.low, reach.high)
@@ -259,7 +262,7 @@ def topic_line(
         topic.name,
         len(topic.partitions),
         messages,
-        behind,
+        None if landed is None else behind,
         complete_to if reports else None,
         min(reports, default=None),
     )

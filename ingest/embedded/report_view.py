@@ -31,15 +31,16 @@ def render(report: Report) -> RenderableType:
             tables.add_row(escape(one.table), f"{one.rows:,}", human_bytes(one.bytes_on_disk))
         shown.append(tables)
     if report.topics:
-        columns = ("topic", "partitions", "messages", "not landed", "complete to (UTC)", "reported (UTC)")
-        topics = Table(*columns, title="Topics", title_justify="left")
+        topics = Table(title="Topics", title_justify="left")
+        for title in ("topic", "partitions", "messages", "not landed", "complete to (UTC)", "reported (UTC)"):
+            topics.add_column(title, overflow="fold")
         for topic in report.topics:
             is_stream = not topic.topic.endswith(".dlq")
             topics.add_row(
                 escape(topic.topic),
                 str(topic.partitions),
                 f"{topic.messages:,}",
-                f"{topic.lag:,}" if is_stream else "",
+                ("?" if topic.lag is None else f"{topic.lag:,}") if is_stream else "",
                 f"{topic.complete_to:%Y-%m-%d %H:%M:%S}" if topic.complete_to else "",
                 f"{topic.reported_at:%H:%M:%S}" if topic.reported_at else "",
             )

@@ -92,11 +92,13 @@ class Stack:
         from ingest.embedded.report import collect
 
         for line in collect(self.settings).topics:
-            if line.lag and not line.topic.endswith(".dlq"):
-                self.say(
-                    f"{line.lag:,} messages of {line.topic} have not landed and go with the embedded broker's memory; "
-                    "`meterhouse load --drain` before `meterhouse down` lands them"
-                )
+            if line.topic.endswith(".dlq") or line.lag == 0 or line.messages == 0:
+                continue
+            lost = "It is not known how many" if line.lag is None else f"{line.lag:,}"
+            self.say(
+                f"{lost} of {line.messages:,} messages of {line.topic} had not landed; they went with the embedded "
+                "broker's memory. `meterhouse load --drain` before `meterhouse down` lands them"
+            )
 
     def states(self) -> list[PartState]:
         return [self.keeper.state(part) for part in self.parts]

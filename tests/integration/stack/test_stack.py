@@ -147,7 +147,16 @@ def test_down_says_how_much_of_the_brokers_memory_had_not_landed(own: Settings) 
     produce(own.bootstrap, "agent_events", [Sent(b"{}")] * 1_200)
     said.clear()
     stack.down()
-    assert said[0].startswith("1,200 messages of agent_events have not landed")
+    assert said[0].startswith("1,200 of 1,200 messages of agent_events had not landed")
+
+
+def test_lag_is_unknown_and_not_everything_while_clickhouse_is_away(broker: Broker, own: Settings, prefix: str) -> None:
+    settings = own.model_copy(update={"kafka_bootstrap": broker.bootstrap, "topic_prefix": prefix})
+    Stack(settings).ensure_topics()
+    produce(broker.bootstrap, settings.topic("agent_events"), [Sent(b"{}")] * 5)
+    report = collect(settings)
+    assert {part.name: part.state for part in report.parts} == {"engine": "stopped", "kafka": "running"}
+    assert [(line.messages, line.lag) for line in report.topics] == [(5, None), (0, None)]
 
 
 def test_when_the_tables_cannot_be_made_nothing_is_left_running(own: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
