@@ -1,0 +1,55 @@
+# Every target does its own set-up: a virtual environment in .venv with the locked packages. It needs Python 3.11 or
+# newer and make, nothing else. Variables: EVENTS=, SEED=, ROUNDS=, PYTHON= (which interpreter makes the environment),
+# ARGS= (passed on to pytest).
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+LOCK_COMMAND := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
+	--no-emit-find-links --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint up down status lock clean
+
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+# Made once, and again when a lock or the project's own metadata changes. --require-hashes: only what the lock names,
+# byte for byte. The project itself is built with the locked setuptools, so nothing is fetched behind the lock.
+$(STAMP): requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit("Meterhouse needs Python 3.11 or newer; $(PYTHON) is %d.%d. Name another: make PYTHON=python3.12 ..." % v[:2])'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+setup: $(STAMP) ## Make the virtual environment (every other target does it too)
+
+demo: $(STAMP) ## Simulate, load and check: a day and a half of agents (EVENTS=200000 SEED=7)
+	$(BIN)/meterhouse demo $(if $(EVENTS),--events $(EVENTS)) $(if $(SEED),--seed $(SEED))
+
+test: $(STAMP) ## Run the tests (ARGS= goes to pytest)
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(STAMP) ## Check style (ruff) and types (mypy --strict)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+up: $(STAMP) ## Start the stack in the background
+	$(BIN)/meterhouse up
+
+down: $(STAMP) ## Stop it; what has landed stays on disk
+	$(BIN)/meterhouse down
+
+status: $(STAMP) ## Show what runs, what has landed, what has not
+	$(BIN)/meterhouse status
+
+lock: $(STAMP) ## Resolve pyproject.toml into the two lock files anew
+	$(BIN)/$(LOCK_COMMAND) --group build pyproject.toml --output-file requirements.lock
+	$(BIN)/$(LOCK_COMMAND) --group build --group dev --constraint requirements.lock pyproject.toml \
+		--output-file requirements-dev.lock
+
+clean: ## Remove the environment and caches; data under .meterhouse stays
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
