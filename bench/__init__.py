@@ -1,0 +1,1 @@
+"""What Meterhouse costs and how fast it is, measured: `python -m bench`."""

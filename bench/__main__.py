@@ -1,0 +1,71 @@
+"""`python -m bench`: starts an engine and a broker of its own, measures, prints, writes bench/results.json, stops all.
+
+Exit code 0 when every target is reached, 1 when one is missed or a contestant did not land every event.
+"""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+
+from bench import contest, events, latency, report, stand
+from tests.support.servers import free_port
+
+_PARTITIONS = 3
+_RESULTS = Path(__file__).parent / "results.json"
+
+
+def measure(count: int, rounds: int, pace_s: float, folder: Path, console: Console) -> report.Results:
+    """One whole bench in `folder`."""
+    console.print(f"preparing {count:,} events")
+    source = events.prepare(folder, count)
+    engine_port, broker_port = free_port(), free_port()
+    bootstrap = f"127.0.0.1:{broker_port}"
+    engine = stand.start_engine(folder / "engine", engine_port)
+    try:
+        broker = stand.start_broker(folder / "broker", broker_port)
+        try:
+            client = stand.open_client(engine_port)
+            place = contest.Place(
+                folder, engine_port, engine.pid, bootstrap, broker.pid, client, "bench_", "agent_events"
+            )
+            stand.make_topics(bootstrap, ["bench_agent_events"], _PARTITIONS)
+            produced_s = events.produce(bootstrap, "bench_agent_events", _PARTITIONS, source)
+            runs: list[contest.Run] = []
+            for number in range(rounds):
+                for way in (contest.run_import, contest.run_passthrough, contest.run_loader):
+                    runs.append(way(place, source, number))
+                    last = runs[-1]
+                    console.print(f"round {number + 1}: {last.way} {last.rate:,.0f} events/s in {last.seconds:.2f} s")
+            console.print(f"steady 5,000 events/s for {pace_s:g} s")
+            took = latency.measure(place, source, 5_000, pace_s, _PARTITIONS)
+            client.close()
+        finally:
+            broker.stop()
+    finally:
+        engine.stop()
+    return report.collect(source.events, source.size_bytes, produced_s, runs, took)
+
+
+def main() -> int:
+    """Parse, measure, tell."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--events", type=int, default=200_000, help="events of a run")
+    parser.add_argument("--rounds", type=int, default=3, help="times each way is run, in turn")
+    parser.add_argument("--quick", action="store_true", help="one round of 50,000 events; writes no results")
+    parser.add_argument("--keep", type=Path, help="folder to work in, kept; unset: a temporary one")
+    given = parser.parse_args()
+    console = Console(highlight=False, soft_wrap=True)
+    count, rounds, pace_s = (50_000, 1, 8.0) if given.quick else (given.events, given.rounds, 20.0)
+    with tempfile.TemporaryDirectory(prefix="meterhouse-bench-") as made:
+        results = measure(count, rounds, pace_s, given.keep or Path(made), console)
+    report.show(results, console)
+    if not given.quick:
+        report.write(results, _RESULTS)
+    return 0 if all(target.is_reached for target in results.targets) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
