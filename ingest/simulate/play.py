@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ingest.errors import MeterhouseError, SettingsError
-from ingest.settings import load_settings
+from ingest.settings import Settings, load_settings
 from ingest.simulate.config import (
     HOUR_MS,
     INCIDENT_KINDS,
@@ -59,8 +59,12 @@ def play(
     rate: float | None = None,
     truth_path: Path | None = None,
     console: Console | None = None,
+    settings: Settings | None = None,
 ) -> Truth:
-    """Runs the simulation into `out`, or into Kafka's `topic` where it is None; returns the truth about it."""
+    """Runs the simulation into `out`, or into Kafka's `topic` where it is None; returns the truth about it.
+
+    `settings` None: those of the environment.
+    """
     if rate is not None and rate <= 0:
         raise SettingsError(f"--rate expects more than 0 messages a second, came {rate:g}.")
     console = console or Console(stderr=True, highlight=False, soft_wrap=True)
@@ -73,7 +77,7 @@ def play(
             _pump(simulation, sink, pacer, console)
         where = str(out)
     else:
-        settings = load_settings()
+        settings = settings or load_settings()
         full_topic = settings.topic(topic)
         with KafkaSink(settings, full_topic) as sink:
             _pump(simulation, sink, pacer, console)
