@@ -1,0 +1,1 @@
+"""Faults under load, and the count after it: `python -m tests.chaos`."""
