@@ -1,6 +1,6 @@
 # Every target does its own set-up: a virtual environment in .venv with the locked packages. It needs Python 3.11 or
 # newer and make, nothing else. Variables: EVENTS=, SEED=, ROUNDS=, PYTHON= (which interpreter makes the environment),
-# ARGS= (passed on to pytest).
+# ARGS= (passed on to pytest, bench and chaos).
 
 PYTHON ?= python3
 VENV := .venv
@@ -10,7 +10,7 @@ LOCK_COMMAND := uv pip compile --universal --python-version 3.11 --generate-hash
 	--no-emit-find-links --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint up down status lock clean
+.PHONY: help setup demo test lint bench chaos up down status lock clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -36,6 +36,12 @@ lint: $(STAMP) ## Check style (ruff) and types (mypy --strict)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+bench: $(STAMP) ## Measure the loader against the engine's own import (EVENTS= ARGS=--quick)
+	$(BIN)/python -m bench $(if $(EVENTS),--events $(EVENTS)) $(ARGS)
+
+chaos: $(STAMP) ## Kill, freeze and cut off the parts under load, then count (ROUNDS=20 SEED=)
+	$(BIN)/python -m tests.chaos $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 up: $(STAMP) ## Start the stack in the background
 	$(BIN)/meterhouse up
