@@ -164,9 +164,9 @@ def loader_environment(place: Place, prefix: str) -> dict[str, str]:
 def assigned_at(log: Path) -> float:
     """Epoch seconds at which the loader of this log first took up partitions."""
     for line in log.read_text(encoding="utf-8").splitlines():
-        if '"partitions_assigned"' in line:
+        if '"took_up"' in line:
             return datetime.fromisoformat(msgspec.json.decode(line, type=_LogLine).timestamp).timestamp()
-    raise RuntimeError(f"expected a line partitions_assigned in the loader's log, found none: {processes.tail(log)}")
+    raise RuntimeError(f"expected a line took_up in the loader's log, found none: {processes.tail(log)}")
 
 
 class _LogLine(msgspec.Struct):

@@ -74,7 +74,7 @@ def measure(place: Place, source: EventFile, rate: int, seconds: float, partitio
 
 def _wait_ready(log: Path) -> None:
     deadline = time.monotonic() + _WAIT_S
-    while "partitions_assigned" not in log.read_text(encoding="utf-8"):
+    while "took_up" not in log.read_text(encoding="utf-8"):
         if time.monotonic() > deadline:
             raise RuntimeError(f"expected the loader to take up partitions in {_WAIT_S:g} s: {processes.tail(log)}")
         time.sleep(0.05)

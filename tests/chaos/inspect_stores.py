@@ -70,8 +70,8 @@ def read_tables(client: Client, prefix: str) -> Found:
         f"select topic, partition, first_offset, count() from {prefix}ops.load_claims group by 1, 2, 3"
     ).result_rows
     merged = client.query(
-        "select count() from system.parts where level > 0 and active "
-        "and concat(database, '.', table) in {tables:Array(String)}",
+        "select count() from system.parts where active "
+        "and min_block_number < max_block_number and concat(database, '.', table) in {tables:Array(String)}",
         parameters={"tables": [f"{prefix}{table}" for table in _MERGING_TABLES]},
     ).result_rows
     return Found(

@@ -43,7 +43,7 @@ class FaultyProxy:
         self.port = int(self._listener.getsockname()[1])
         self.faults = 0
         self.at_request: Callable[[Request, Stage], None] = lambda _request, _stage: None
-        """Called when a request has come and its fault is drawn, and after the engine's answer, before its sender hears."""
+        """Called when a request has come and its fault is drawn, and after the engine's answer before it goes back."""
         self._open = 0
         threading.Thread(target=self._accept, name="proxy", daemon=True).start()
 
