@@ -5,6 +5,7 @@ A Step is a name and a function of the Demo. It may add to `checks` (any that is
 topics stand when the first one runs, and stay until the last has ended.
 """
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -76,7 +77,10 @@ def load(demo: Demo) -> None:
         def show(progress: LoadProgress) -> None:
             bar.update(task, completed=progress.landed + progress.rejected)
 
-        report = run_loader(demo.settings, drain=True, on_progress=show)
+        stopping = threading.Event()  # set by Ctrl-C and SIGTERM while it loads
+        report = run_loader(demo.settings, drain=True, on_progress=show, stopping=stopping)
+    if stopping.is_set():
+        raise MeterhouseError(f"The demo was stopped after {report.messages:,} of {demo.produced.messages:,} messages.")
     demo.load = report
     demo.console.print(
         f"{report.messages:,} messages in {report.seconds:.1f} s ({demo.loaded_a_second:,.0f}/s): "
