@@ -24,6 +24,6 @@ create table if not exists {{stored raw.dead_letters}} {{on_cluster}}
 engine = {{sharded ReplacingMergeTree(_loaded_at)}}
 order by (_topic, _topic_id, _partition, _offset)
 ttl toDateTime(_loaded_at) + interval 30 day
-settings {{dedup_window 10000}}, merge_with_ttl_timeout = 86400;
+settings {{dedup_window 100000}}, merge_with_ttl_timeout = 86400, fsync_after_insert = 1, fsync_part_directory = 1;
 
 {{distributed raw.dead_letters cityHash64(_topic_id, _partition, _offset)}};

@@ -15,7 +15,7 @@ create table if not exists {{stored ops.load_claims}} {{on_cluster}}
 engine = {{everywhere MergeTree}}
 order by (topic, topic_id, partition, first_offset, claimed_at)
 ttl toDateTime(claimed_at) + interval 30 day
-settings {{dedup_window 10000}}, merge_with_ttl_timeout = 86400;
+settings {{dedup_window 100000}}, merge_with_ttl_timeout = 86400;
 
 -- One row: a run of offsets that is in, for good: what landed, what was refused, what it took.
 create table if not exists {{stored ops.load_batches}} {{on_cluster}}
@@ -46,7 +46,7 @@ engine = {{everywhere ReplacingMergeTree(landed_at)}}
 partition by toYYYYMM(judged_at)
 order by (topic, topic_id, partition, first_offset, last_offset)
 ttl toDateTime(landed_at) + interval 400 day
-settings {{dedup_window 10000}}, ttl_only_drop_parts = 1;
+settings {{dedup_window 100000}}, ttl_only_drop_parts = 1;
 
 -- One row: how far one partition of one topic is in; the newest report counts. No TTL: next_offset is the floor a
 -- loader starts from when claims and batches have expired.

@@ -25,6 +25,8 @@ from ingest.errors import MeterhouseError
 
 # A DateTime ends in February 2106; a TTL beyond it would wrap around and delete what it should keep.
 LONGEST_TTL_DAYS = 20_000
+# Keeper holds a node a token, and an insert on a cluster compares with all of them; a single node reads a file once.
+MOST_REPLICATED_BLOCKS = 10_000
 DEDUP_WINDOW_SECONDS = 30 * 86_400
 _PLACEHOLDER = re.compile(r"\{\{\s*([a-z_]+)(?:\s+(.*?))?\s*\}\}")
 _DATABASES = ("raw", "ops")
@@ -82,7 +84,7 @@ class Layout:
         if not self.cluster:
             return f"non_replicated_deduplication_window = {blocks}"
         return (
-            f"replicated_deduplication_window = {blocks}, "
+            f"replicated_deduplication_window = {min(int(blocks), MOST_REPLICATED_BLOCKS)}, "
             f"replicated_deduplication_window_seconds = {DEDUP_WINDOW_SECONDS}"
         )
 
