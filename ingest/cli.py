@@ -9,7 +9,12 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from ingest.doctor.command import doctor
+from ingest.embedded.command import down, embedded, status, up
 from ingest.errors import MeterhouseError
+from ingest.loader.command import load
+from ingest.schema.command import migrate
+from ingest.simulate.command import simulate
 
 app = typer.Typer(
     name="meterhouse",
@@ -18,6 +23,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+
+app.add_typer(embedded, name="embedded")
+app.command()(up)
+app.command()(down)
+app.command()(status)
+app.command()(doctor)
+app.command()(migrate)
+app.command()(load)
+app.command()(simulate)
 
 
 def main() -> None:

@@ -86,6 +86,12 @@ class Settings(BaseSettings):
         default="range", description="Group assignor; the embedded broker needs an eager one"
     )
 
+    agent_event_topics: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=("agent_events",),
+        min_length=1,
+        description="Topics of canonical agent events, separated by commas; all land in raw.agent_events",
+    )
+    event_max_bytes: int = Field(default=256 << 10, ge=1024, le=64 << 20, description="Largest event accepted, bytes")
     event_max_age_days: float = Field(default=45.0, gt=0, le=36_500, description="Oldest occurred_at accepted")
     event_max_future_s: Seconds = Field(default=900.0, description="Farthest occurred_at ahead of the clock accepted")
 
@@ -129,6 +135,16 @@ class Settings(BaseSettings):
         if servers is not None and not all(re.fullmatch(r"\s*\S+:\d{1,5}\s*", one) for one in servers.split(",")):
             raise ValueError("expected host:port, or several separated by commas")
         return servers
+
+    @field_validator("agent_event_topics", mode="before")
+    @classmethod
+    def _split_topics(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        topics = tuple(name.strip() for name in value.split(",") if name.strip())
+        if not all(re.fullmatch(r"[A-Za-z0-9._-]{1,200}", name) for name in topics):
+            raise ValueError("expected topic names (letters, digits, . _ -) separated by commas")
+        return topics
 
     @field_validator("kafka_options", mode="before")
     @classmethod

@@ -1,0 +1,214 @@
+"""Takes one batch through the protocol of docs/guarantees.md: claim, refuse, land, done.
+
+In: a Batch. Out: Landed, Fenced or Failed; never raises. Called from worker threads; the claims of one source come in
+order because the loop hands out its batches one after the other (see `claim`), while inserts overlap.
+"""
+
+import io
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import structlog
+from clickhouse_connect.driver.client import Client
+
+from ingest.loader.clock import Clock
+from ingest.loader.dead_letters import DeadLetters
+from ingest.loader.ledger import Ledger
+from ingest.loader.metrics import Metric, Metrics
+from ingest.loader.rejects import RejectGuard
+from ingest.loader.retry import Retrier, first_line
+from ingest.loader.run import Batch, Claim, Decoded, Failed, Fenced, Landed, Messages, Outcome, Rejected, Run, Stream
+from ingest.warehouse import insert_settings
+from ingest.warehouse_errors import ErrorKind, kind_of
+
+# A run claimed longer ago than this may have been finished by somebody else: ask before sending its rows.
+STALE_CLAIM_S: Final = 5.0
+REFUSED_BY_ENGINE: Final = "refused_by_engine"
+
+log = structlog.get_logger()
+
+
+class Lander:
+    """One per process, shared by its worker threads."""
+
+    def __init__(
+        self,
+        client: Client,
+        ledger: Ledger,
+        dead_letters: DeadLetters,
+        guard: RejectGuard,
+        retrier: Retrier,
+        metrics: Metrics,
+        clock: Clock,
+    ) -> None:
+        self._client = client
+        self._ledger = ledger
+        self._dead_letters = dead_letters
+        self._guard = guard
+        self._retrier = retrier
+        self._metrics = metrics
+        self._clock = clock
+
+    def claim(self, batch: Batch) -> Claim:
+        """Decides the batch's bounds for everybody, or learns how they were decided."""
+        if batch.claim is not None:
+            return batch.claim
+        now_ms = self._clock.now_ms()
+        return self._retrier.call(f"claiming {batch.run}", lambda: self._ledger.claim(batch.run, now_ms))
+
+    def land(self, stream: Stream, batch: Batch, claimed: threading.Event) -> Outcome:
+        """The whole protocol for one batch.
+
+        `claimed` is set once its bounds hold, and only then: a next claim made after a failed or fenced one would
+        begin in the middle of somebody's run.
+        """
+        try:
+            claimed_at_s = self._clock.monotonic()
+            claim = self.claim(batch)
+            if claim.run != batch.run or (batch.claim is None and claim.owner != self._ledger.owner):
+                self._metrics.count(Metric.FENCED, topic=batch.run.source.topic)
+                log.info("fenced", run=str(batch.run), by=claim.owner, claimed_to=claim.run.last)
+                return Fenced(batch.run.source, claim)
+            claimed.set()
+            return self._carry_out(stream, batch, claim, claimed_at_s)
+        except Exception as error:  # noqa: BLE001  # the boundary of a worker thread: the loop decides what it means
+            return Failed(batch.run, error)
+
+    def _carry_out(self, stream: Stream, batch: Batch, claim: Claim, claimed_at_s: float) -> Outcome:
+        messages = batch.messages
+        decoded = stream.decoder.decode(messages.values, claim.judged_at_ms)
+        self._guard.admit(batch.run, len(messages), decoded.rejected)
+        rejected = list(decoded.rejected)
+        if rejected:
+            self._retrier.call(
+                f"keeping the dead letters of {batch.run}",
+                lambda: self._dead_letters.write(stream, batch.run, messages, rejected),
+            )
+        if self._clock.monotonic() - claimed_at_s > STALE_CLAIM_S and self._retrier.call(
+            f"asking whether {batch.run} is done", lambda: self._ledger.is_done(batch.run)
+        ):
+            return self._outcome(batch, decoded.rows.num_rows, len(rejected), decoded)
+        landed = 0
+        if decoded.rows.num_rows:
+            rows = _with_origin(batch.run, messages, decoded)
+            refused = self._insert(stream, batch.run, rows, decoded, messages)
+            landed = decoded.rows.num_rows - len(refused)
+            rejected += refused
+        by_class = Counter(one.error_class for one in rejected)
+        self._retrier.call(
+            f"recording {batch.run}", lambda: self._ledger.finish(batch, claim, decoded, landed, by_class)
+        )
+        self._measure(batch, decoded, landed, by_class)
+        return self._outcome(batch, landed, len(rejected), decoded)
+
+    def _insert(
+        self, stream: Stream, run: Run, rows: pa.RecordBatch, decoded: Decoded, messages: Messages
+    ) -> list[Rejected]:
+        """Lands the rows; returns those the engine refuses, after they are in the dead letters."""
+        started_s = self._clock.monotonic()
+        try:
+            body = _arrow_stream(rows)
+            self._retrier.call(f"landing {run}", lambda: self._send(stream.table, rows.schema.names, body, run))
+        except Exception as error:
+            if kind_of(error) is not ErrorKind.BAD_DATA:
+                raise
+            return self._bisect(stream, run, rows, decoded, messages, error)
+        self._metrics.observe(Metric.INSERT_SECONDS, self._clock.monotonic() - started_s, table=stream.table)
+        return []
+
+    def _bisect(
+        self,
+        stream: Stream,
+        run: Run,
+        rows: pa.RecordBatch,
+        decoded: Decoded,
+        messages: Messages,
+        error: Exception,
+    ) -> list[Rejected]:
+        """Halves the run by offsets, the same way whoever does it, so that each half's token is the same again."""
+        if run.first == run.last or len(pa.compute.unique(rows.column("_offset"))) == 1:
+            offset = rows.column("_offset")[0].as_py()
+            index = messages.offsets.index(offset)
+            refused = [Rejected(index, REFUSED_BY_ENGINE, "", f"ClickHouse: {first_line(error)}")]
+            alone = Run(run.source, offset, offset)
+            self._retrier.call(
+                f"keeping the dead letter {alone}",
+                lambda: self._dead_letters.write(stream, alone, messages, refused),
+            )
+            return refused
+        middle = (run.first + run.last) // 2
+        low = rows.filter(pa.compute.less_equal(rows.column("_offset"), middle))
+        high = rows.filter(pa.compute.greater(rows.column("_offset"), middle))
+        refused = []
+        for part, bounds in ((low, Run(run.source, run.first, middle)), (high, Run(run.source, middle + 1, run.last))):
+            if part.num_rows:
+                refused += self._insert(stream, bounds, part, decoded, messages)
+        return refused
+
+    def _send(self, table: str, columns: Sequence[str], body: bytes, run: Run) -> None:
+        self._client.raw_insert(
+            table,
+            column_names=list(columns),
+            insert_block=io.BytesIO(body),
+            settings=insert_settings(self._client, run.token("rows")),
+            fmt="ArrowStream",
+        )
+
+    def _measure(self, batch: Batch, decoded: Decoded, landed: int, by_class: Counter[str]) -> None:
+        topic, metrics, now_ms = batch.run.source.topic, self._metrics, self._clock.now_ms()
+        metrics.count(Metric.RUNS_REDONE if batch.claim is not None else Metric.RUNS_DONE, topic=topic)
+        metrics.count(Metric.ROWS_LANDED, landed, topic=topic)
+        metrics.observe(Metric.BATCH_ROWS, len(batch.messages), topic=topic)
+        metrics.observe(Metric.BATCH_AGE_SECONDS, self._clock.monotonic() - batch.oldest_read_s, topic=topic)
+        metrics.count(Metric.FIELDS_DROPPED, sum(decoded.dropped_fields.values()), topic=topic)
+        metrics.count(Metric.LOST_OFFSETS, batch.lost, topic=topic)
+        for error_class, hits in by_class.items():
+            metrics.count(Metric.REJECTED, hits, topic=topic, error_class=error_class)
+        if batch.messages.appended_ms:
+            waited_ms = max(0, now_ms - batch.messages.appended_ms[0])
+            metrics.observe(Metric.APPENDED_TO_LANDED_SECONDS, waited_ms / 1000, topic=topic)
+        if decoded.min_occurred_ms is not None:
+            metrics.observe(
+                Metric.EVENT_TO_LANDED_SECONDS, max(0, now_ms - decoded.min_occurred_ms) / 1000, topic=topic
+            )
+
+    @staticmethod
+    def _outcome(batch: Batch, landed: int, rejected: int, decoded: Decoded) -> Landed:
+        return Landed(
+            run=batch.run,
+            messages=len(batch.messages),
+            landed=landed,
+            rejected=rejected,
+            lost=batch.lost,
+            size=batch.size,
+            max_appended_ms=max(batch.messages.appended_ms, default=None),
+            max_occurred_ms=decoded.max_occurred_ms,
+        )
+
+
+def _with_origin(run: Run, messages: Messages, decoded: Decoded) -> pa.RecordBatch:
+    """The decoder's rows with where each came from."""
+    origin = decoded.origin.to_numpy()
+    offsets = np.array(messages.offsets, dtype=np.int64)[origin]
+    appended = np.clip(np.array(messages.appended_ms, dtype=np.int64), 0, None)[origin]
+    rows: pa.RecordBatch = decoded.rows
+    count = rows.num_rows
+    for name, column in (
+        ("_topic", pa.DictionaryArray.from_arrays(pa.array(np.zeros(count, np.int8)), [run.source.topic])),
+        ("_partition", pa.array(np.full(count, run.source.partition, np.int32))),
+        ("_offset", pa.array(offsets)),
+        ("_appended_at", pa.array(appended).cast(pa.timestamp("ms", "UTC"))),
+    ):
+        rows = rows.append_column(name, column)
+    return rows
+
+
+def _arrow_stream(rows: pa.RecordBatch) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, rows.schema) as writer:
+        writer.write_batch(rows)
+    return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]  # pyarrow has no types

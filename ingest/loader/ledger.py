@@ -1,0 +1,181 @@
+"""The loader's memory in ClickHouse: claims, what is done, and how far each partition is.
+
+In: runs and counts. Out: claims as everybody sees them. The compare-and-set of `claim` rests on insert deduplication
+(docs/guarantees.md); nothing is cached here. Errors are those of clickhouse-connect; the caller retries.
+"""
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+from clickhouse_connect.driver.client import Client
+
+from ingest.loader.run import Batch, Claim, Decoded, Run, Source
+from ingest.loader.times import sql_time
+from ingest.warehouse import insert_settings
+
+# Claims of a source that can be open at once is the number of runs in flight; far below this many.
+_MOST_CLAIMS: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where to take up a source: claims to redo first, then the offset to read on from; None: nothing known."""
+
+    redo: tuple[Claim, ...]
+    next_offset: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One row of ops.load_progress; offsets, and times in epoch ms."""
+
+    source: Source
+    next_offset: int
+    low_watermark: int
+    high_watermark: int
+    complete_to_ms: int | None
+    oldest_occurred_ms: int | None
+    newest_occurred_ms: int | None
+    last_appended_ms: int | None
+    partition_count: int
+
+
+class Ledger:
+    """Reads and writes the ops tables as `owner`; threads may share it."""
+
+    def __init__(self, client: Client, ops: str, owner: str) -> None:
+        self._client = client
+        self._ops = ops
+        self.owner = owner
+
+    def claim(self, run: Run, judged_at_ms: int) -> Claim:
+        """Claims `run` unless its first offset is claimed; returns the claim that holds, whoever's it is."""
+        source = run.source
+        self.insert(
+            f"{self._ops}.load_claims",
+            [
+                {
+                    **_keys(source),
+                    "first_offset": run.first,
+                    "last_offset": run.last,
+                    "judged_at": sql_time(judged_at_ms),
+                    "owner": self.owner,
+                }
+            ],
+            run.claim_token,
+        )
+        rows = self._client.query(
+            f"select last_offset, toUnixTimestamp64Milli(judged_at), owner from {self._ops}.load_claims "  # noqa: S608
+            "where topic = {topic:String} and topic_id = {topic_id:String} and partition = {partition:Int32} "
+            "and first_offset = {first:Int64} order by claimed_at limit 1",
+            parameters={**_keys(source), "first": run.first},
+        ).result_rows
+        last, judged_at, owner = rows[0]
+        return Claim(Run(source, run.first, int(last)), int(judged_at), str(owner))
+
+    def take_up(self, source: Source) -> Position:
+        """What is claimed and not done, and where the chain ends."""
+        parameters = _keys(source)
+        where = "topic = {topic:String} and topic_id = {topic_id:String} and partition = {partition:Int32}"
+        done = self._client.query(
+            f"select max(next) from (select max(last_offset) + 1 as next from {self._ops}.load_batches "  # noqa: S608
+            f"where {where} having count() > 0 "
+            f"union all select max(next_offset) from {self._ops}.load_progress final where {where} having count() > 0)",
+            parameters=parameters,
+        ).result_rows
+        # A union of nothing gives max() = 0, which is also a true answer: then there is nothing to redo either way.
+        rows = self._client.query(
+            "select first_offset, argMin(last_offset, claimed_at) as last, "  # noqa: S608
+            "toUnixTimestamp64Milli(argMin(judged_at, claimed_at)), argMin(owner, claimed_at) "
+            f"from {self._ops}.load_claims where {where} and first_offset not in "
+            f"(select first_offset from {self._ops}.load_batches where {where}) "
+            f"group by first_offset order by first_offset limit {_MOST_CLAIMS}",
+            parameters=parameters,
+        ).result_rows
+        redo = tuple(
+            Claim(Run(source, int(first), int(last)), int(judged_at), str(owner))
+            for first, last, judged_at, owner in rows
+        )
+        known = int(done[0][0] or 0)
+        chain_end = max([known, *(claim.run.last + 1 for claim in redo)])
+        return Position(redo, chain_end or None)
+
+    def is_done(self, run: Run) -> bool:
+        """Whether somebody has finished this run."""
+        answer = self._client.query(
+            f"select count() from {self._ops}.load_batches where topic = {{topic:String}} "  # noqa: S608
+            "and topic_id = {topic_id:String} and partition = {partition:Int32} and first_offset = {first:Int64}",
+            parameters={**_keys(run.source), "first": run.first},
+        )
+        return int(answer.result_rows[0][0]) > 0
+
+    def finish(self, batch: Batch, claim: Claim, decoded: Decoded, landed: int, rejected: Mapping[str, int]) -> None:
+        """Writes the proof that the run is in."""
+        messages = batch.messages
+        self.insert(
+            f"{self._ops}.load_batches",
+            [
+                {
+                    **_keys(claim.run.source),
+                    "first_offset": claim.run.first,
+                    "last_offset": claim.run.last,
+                    "messages": len(messages),
+                    "landed": landed,
+                    "rejected": sum(rejected.values()),
+                    "dropped": 0,
+                    "lost": batch.lost,
+                    "bytes": batch.size,
+                    "min_occurred_at": sql_time(decoded.min_occurred_ms),
+                    "max_occurred_at": sql_time(decoded.max_occurred_ms),
+                    "min_appended_at": sql_time(min(messages.appended_ms, default=None)),
+                    "max_appended_at": sql_time(max(messages.appended_ms, default=None)),
+                    "judged_at": sql_time(claim.judged_at_ms),
+                    "owner": self.owner,
+                    "rejected_by_class": dict(rejected),
+                    "dropped_fields": dict(decoded.dropped_fields),
+                    "insert_attempts": 1,
+                }
+            ],
+            claim.run.token("done"),
+        )
+
+    def report(self, rows: Sequence[Progress], token: str) -> None:
+        """Rewrites the rows of ops.load_progress for these sources."""
+        self.insert(
+            f"{self._ops}.load_progress",
+            [
+                {
+                    **_keys(row.source),
+                    "next_offset": row.next_offset,
+                    "low_watermark": row.low_watermark,
+                    "high_watermark": row.high_watermark,
+                    "lag": max(0, row.high_watermark - row.next_offset),
+                    "complete_to": sql_time(row.complete_to_ms),
+                    "oldest_occurred_at": sql_time(row.oldest_occurred_ms),
+                    "newest_occurred_at": sql_time(row.newest_occurred_ms),
+                    "last_appended_at": sql_time(row.last_appended_ms),
+                    "partition_count": row.partition_count,
+                    "owner": self.owner,
+                }
+                for row in rows
+            ],
+            token,
+        )
+
+    def insert(self, table: str, rows: Sequence[Mapping[str, object]], token: str) -> None:
+        """Inserts a few rows given as column -> value; times are epoch ms."""
+        body = b"\n".join(msgspec.json.encode(row) for row in rows)
+        self._client.raw_insert(
+            table,
+            column_names=list(rows[0]),
+            insert_block=io.BytesIO(body),
+            settings=insert_settings(self._client, token),
+            fmt="JSONEachRow",
+        )
+
+
+def _keys(source: Source) -> dict[str, object]:
+    return {"topic": source.topic, "topic_id": source.topic_id, "partition": source.partition}

@@ -1,0 +1,217 @@
+"""Puts the loader together and runs it: consumer, worker threads, health server, watchdog, reporter.
+
+In: Settings. Out: a LoadReport; MeterhouseError when it had to stop, WorkAbandonedError when work was left at a stop.
+SIGTERM and SIGINT set a flag; the loop lands what it holds within METERHOUSE_DRAIN_DEADLINE_S and ends.
+"""
+
+import contextlib
+import os
+import signal
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from ingest.kafka import KafkaAdmin, TopicSpec, consumer_config, open_consumer, open_producer, producer_config
+from ingest.kafka_options import Options
+from ingest.loader.clock import SYSTEM_CLOCK
+from ingest.loader.dead_letters import DeadLetters
+from ingest.loader.finish import Finish
+from ingest.loader.health import Health, HealthServer
+from ingest.loader.intake import BatchLimits
+from ingest.loader.lander import Lander
+from ingest.loader.ledger import Ledger
+from ingest.loader.loop import Loop, LoopLimits
+from ingest.loader.metrics import Metric, Metrics
+from ingest.loader.rejects import RejectGuard
+from ingest.loader.reporter import Reporter
+from ingest.loader.retry import Retrier, RetryPolicy, first_line
+from ingest.loader.run import Stream
+from ingest.loader.streams import agent_events
+from ingest.loader.takeup import TakeUp
+from ingest.loader.watchdog import Watchdog
+from ingest.settings import Settings
+from ingest.warehouse import connect
+from ingest.warehouse_errors import ErrorKind, kind_of
+
+# librdkafka reads ahead into a queue of its own; bounded so that the process is, whatever the backlog.
+_READ_AHEAD_KB: Final = 32_768
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class LoadProgress:
+    """While loading: rows landed and messages refused so far, messages still to come (None: not known)."""
+
+    landed: int
+    rejected: int
+    remaining: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class LoadReport:
+    """At the end: counts of this process's work, and the seconds from the first take-up."""
+
+    landed: int
+    rejected: int
+    messages: int
+    seconds: float
+    lost: int
+
+
+def run_loader(
+    settings: Settings,
+    *,
+    drain: bool = False,
+    on_progress: Callable[[LoadProgress], None] | None = None,
+    owner: str | None = None,
+    stopping: threading.Event | None = None,
+) -> LoadReport:
+    """Loads until stopped, or with `drain` until all that the topics held at the start is in."""
+    started_s = time.monotonic()
+    stopping = stopping or threading.Event()
+    abandon = threading.Event()
+    metrics = Metrics()
+    streams = agent_events(settings)
+    topics = [stream.topic for stream in streams]
+    with contextlib.ExitStack() as stack:
+        client = connect(
+            settings.clickhouse,
+            connect_timeout_s=settings.clickhouse_connect_timeout_s,
+            request_timeout_s=settings.clickhouse_request_timeout_s,
+        )
+        stack.callback(client.close)
+        admin = stack.enter_context(KafkaAdmin(settings.bootstrap, settings.kafka_options))
+        reporting_admin = stack.enter_context(KafkaAdmin(settings.bootstrap, settings.kafka_options))
+        admin.ensure_topics(_specs(settings, streams))
+        ledger = Ledger(client, settings.database("ops"), owner or _owner())
+        producer = open_producer(producer_config(settings.bootstrap, settings.kafka_options))
+        dead_letters = DeadLetters(client, f"{settings.database('raw')}.dead_letters", producer, metrics)
+        retrier = Retrier(
+            RetryPolicy(settings.retry_deadline_s),
+            classify=kind_of,
+            stop=abandon,
+            on_retry=lambda kind, error, wait_s: _say_retry(metrics, kind, error, wait_s),
+        )
+        guard = RejectGuard(settings.max_reject_share, settings.reject_window_events)
+        workers = ThreadPoolExecutor(settings.inserts_in_flight, thread_name_prefix="land")
+        stack.callback(workers.shutdown, wait=False, cancel_futures=True)
+        stack.callback(abandon.set)
+        watchdog = Watchdog(settings.stall_dump_s)
+        stack.callback(watchdog.close)
+        consumer = open_consumer(_consumer_options(settings))
+        stack.callback(consumer.close)
+        loop = Loop(
+            consumer,
+            streams,
+            TakeUp(admin, ledger, SYSTEM_CLOCK, settings.retry_deadline_s),
+            Lander(client, ledger, dead_letters, guard, retrier, metrics, SYSTEM_CLOCK),
+            workers,
+            LoopLimits(
+                BatchLimits(settings.batch_rows, settings.batch_bytes, settings.batch_age_s),
+                settings.inserts_in_flight,
+                settings.buffer_bytes,
+                settings.drain_deadline_s,
+            ),
+            metrics,
+            watchdog,
+            SYSTEM_CLOCK,
+            commit=lambda offsets, later: (
+                consumer.commit(offsets=offsets, asynchronous=True)
+                if later
+                else consumer.commit(offsets=offsets, asynchronous=False)
+            ),
+            is_cooperative=settings.partition_assignor == "cooperative-sticky",
+        )
+        server = HealthServer(
+            settings.metrics_host, settings.metrics_port, metrics, lambda: _probe(loop, watchdog, settings)
+        )
+        stack.callback(server.close)
+        finish = Finish(admin, ledger, loop, topics, SYSTEM_CLOCK) if drain else None
+        reporter = Reporter(
+            reporting_admin, ledger, loop.standings, metrics, SYSTEM_CLOCK, settings.progress_interval_s
+        )
+        consumer.subscribe(topics, on_assign=loop.on_assign, on_revoke=loop.on_revoke, on_lost=loop.on_lost)
+        log.info("loading", topics=",".join(topics), owner=ledger.owner, metrics_port=server.port, drain=drain)
+        watchdog.start()
+        reporter.start()
+
+        def is_finished() -> bool:
+            if on_progress is not None:
+                remaining = finish.remaining() if finish is not None else None
+                on_progress(LoadProgress(loop.tally.landed, loop.tally.rejected, remaining))
+            return finish is not None and finish.is_reached()
+
+        with _signals(stopping):
+            try:
+                loop.run(stopping, is_finished)
+            finally:
+                reporter.close()
+        tally = loop.tally
+    seconds = time.monotonic() - started_s
+    log.info("loaded", messages=tally.messages, landed=tally.landed, rejected=tally.rejected, lost=tally.lost)
+    return LoadReport(tally.landed, tally.rejected, tally.messages, seconds, tally.lost)
+
+
+def _specs(settings: Settings, streams: list[Stream]) -> list[TopicSpec]:
+    names = [name for stream in streams for name in (stream.topic, stream.dead_letter_topic)]
+    return [TopicSpec(name, settings.kafka_partitions, settings.kafka_replication) for name in names]
+
+
+def _consumer_options(settings: Settings) -> Options:
+    options = consumer_config(
+        settings.bootstrap,
+        settings.kafka_options,
+        group=settings.consumer_group,
+        assignor=settings.partition_assignor,
+        embedded=settings.is_kafka_embedded,
+    )
+    ahead: dict[str, str] = {
+        "queued.max.messages.kbytes": str(_READ_AHEAD_KB),
+        "queued.min.messages": "100000",
+        "fetch.message.max.bytes": str(8 << 20),
+    }
+    return {**ahead, **options, "enable.partition.eof": "true"}
+
+
+def _say_retry(metrics: Metrics, kind: ErrorKind, error: Exception, wait_s: float) -> None:
+    metrics.count(Metric.INSERT_RETRIES, kind=kind.value)
+    log.warning("retrying", kind=kind.value, words=first_line(error), again_in_s=round(wait_s, 2))
+
+
+def _probe(loop: Loop, watchdog: Watchdog, settings: Settings) -> Health:
+    reasons = []
+    stalled_s = watchdog.stalled_for()
+    is_alive = stalled_s < settings.stall_dump_s
+    if not is_alive:
+        reasons.append(f"the loop has not turned for {stalled_s:.0f} s")
+    is_ready = is_alive and not loop.is_waiting
+    if loop.is_waiting:
+        reasons.append("partitions wait for ClickHouse or Kafka to say where they go on")
+    return Health(is_alive, is_ready, tuple(reasons))
+
+
+def _owner() -> str:
+    """A name no other process ever has, so that a claim read back tells whose it is."""
+    return f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+
+
+@contextlib.contextmanager
+def _signals(stopping: threading.Event) -> Iterator[None]:
+    """SIGTERM and SIGINT ask for a stop; only the main thread may listen to them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, lambda *_: stopping.set()) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
