@@ -16,13 +16,13 @@ def flow(produced: Produced, landed: Landed, loaded_a_second: float, status: Rep
     line = next((one for one in status.topics if one.topic == topic), None)
     table = Table(title="What came and what became of it", title_justify="left", show_header=False)
     table.add_row("messages produced", f"{produced.messages:,}")
-    table.add_row("loaded", f"{loaded_a_second:,.0f} messages a second")
+    table.add_row("loaded", f"{loaded_a_second:,.0f} messages a second, joining the consumer group included")
     table.add_row("landed", f"{landed.ledger_landed:,} messages, {landed.events:,} distinct events")
     merged = landed.ledger_landed - landed.rows
     table.add_row(
         "duplicates",
-        f"{landed.ledger_landed - landed.events:,} copies of an event_id; {merged:,} merged already, the models "
-        f"take the last of the other {landed.rows - landed.events:,}",
+        f"{landed.ledger_landed - landed.events:,} copies of an event_id: {merged:,} merged away already, "
+        f"{landed.rows - landed.events:,} still beside the later one that counts",
     )
     refused = sorted(landed.refused.items(), key=lambda one: (-one[1], one[0]))
     table.add_row("rejected", f"{sum(landed.refused.values()):,} in raw.dead_letters, each with its reason")
@@ -41,7 +41,8 @@ def costs(landed: Landed) -> RenderableType:
     table.title = "Top costs, as the producers reported them (a call that reports none counts as none)"
     for name in ("model and tool calls", "reported"):
         next(column for column in table.columns if column.header == name).justify = "right"
-    for workspace in sorted(landed.costs, key=lambda name: (-landed.costs[name], name))[:TOP_WORKSPACES]:
+    reporting = (name for name, cost in landed.costs.items() if cost)
+    for workspace in sorted(reporting, key=lambda name: (-landed.costs[name], name))[:TOP_WORKSPACES]:
         table.add_row(escape(workspace), f"{landed.calls.get(workspace, 0):,}", f"${landed.costs[workspace]:,.2f}")
     return table
 
