@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from ingest.demo.command import demo
 from ingest.doctor.command import doctor
 from ingest.embedded.command import down, embedded, status, up
 from ingest.errors import MeterhouseError
@@ -25,6 +26,7 @@ app = typer.Typer(
 )
 
 app.add_typer(embedded, name="embedded")
+app.command()(demo)
 app.command()(up)
 app.command()(down)
 app.command()(status)
