@@ -5,6 +5,7 @@ its own pool). Unreachable, refused or unauthorised raises MeterhouseError with 
 """
 
 import ipaddress
+import logging
 import math
 from collections.abc import Mapping
 from typing import Final
@@ -18,6 +19,9 @@ from urllib3 import Timeout
 
 from ingest.errors import MeterhouseError
 from ingest.settings import ClickHouseAddress
+from ingest.warehouse_errors import ErrorKind, code_of, describe, innermost, kind_of
+
+UNKNOWN_DATABASE: Final = 81
 
 # Connections kept open for threads that share a client; a further one is made and dropped after use.
 POOLED_CONNECTIONS: Final = 16
@@ -57,6 +61,8 @@ def connect(
 
     Raises MeterhouseError where the server cannot be reached or does not accept the user.
     """
+    # It warns of what it raises anyway, on standard error where nothing is configured.
+    logging.getLogger("clickhouse_connect").setLevel(logging.ERROR)
     loopback = is_loopback(address.host)
     try:
         client = clickhouse_connect.get_client(
@@ -75,8 +81,9 @@ def connect(
             query_retries=0,
             autogenerate_session_id=False,
         )
-    except ClickHouseError as error:
-        raise MeterhouseError(f"ClickHouse at {address.public}: {error}") from error
+    # A stranger's answer on that port ends in whatever the client's parser trips over.
+    except (ClickHouseError, ValueError, LookupError, ArithmeticError, TypeError, EOFError) as error:
+        raise MeterhouseError(_sentence(address, database, error)) from error
     assert isinstance(client, HttpClient)
     client.timeout = Timeout(connect=connect_timeout_s, read=request_timeout_s)
     client.http_retries = 0
@@ -91,6 +98,28 @@ def insert_settings(client: Client, token: str) -> dict[str, str | int]:
         if name not in _OPTIONAL or name in client.server_settings
     }
     return {**known, "insert_deduplication_token": token}
+
+
+def _sentence(address: ClickHouseAddress, database: str | None, error: Exception) -> str:
+    kind, place = kind_of(error), f"ClickHouse at {address.public}"
+    if kind is ErrorKind.AUTHENTICATION:
+        return (
+            f"{place} does not accept the user {address.username!r} ({describe(error)}). "
+            "Correct user and password in METERHOUSE_CLICKHOUSE_URL."
+        )
+    if code_of(error) == UNKNOWN_DATABASE:
+        return f"{place} has no database {database!r}. Run `meterhouse migrate`."
+    if code_of(error) is None and kind is ErrorKind.TRANSIENT:
+        return (
+            f"{place} cannot be reached: {innermost(error)}. Start it (`make up` starts the embedded one), "
+            "or set METERHOUSE_CLICKHOUSE_URL to where it is."
+        )
+    if code_of(error) is None:
+        return (
+            f"What answers at {address.public} does not speak as ClickHouse's HTTP interface does "
+            f"({type(error).__name__}). Set METERHOUSE_CLICKHOUSE_URL to its HTTP port, usually 8123 or 8443."
+        )
+    return f"{place} answered {describe(error)}: {error}"
 
 
 def is_loopback(host: str) -> bool:

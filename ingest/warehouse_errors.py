@@ -152,7 +152,13 @@ CODES: Final[dict[int, tuple[str, ErrorKind]]] = {
 }
 # HTTP statuses of proxies and balancers in front of ClickHouse, which carry no ClickHouse code.
 _STATUS = re.compile(r"HTTP (?:driver received HTTP )?status:? (\d{3})")
-_STATUS_KINDS: Final = {401: ErrorKind.AUTHENTICATION, 403: ErrorKind.AUTHENTICATION, 507: ErrorKind.RESOURCE}
+_STATUS_KINDS: Final = {
+    401: ErrorKind.AUTHENTICATION,
+    403: ErrorKind.AUTHENTICATION,
+    408: ErrorKind.TRANSIENT,
+    429: ErrorKind.RESOURCE,
+    507: ErrorKind.RESOURCE,
+}
 
 
 def code_of(error: BaseException) -> int | None:
@@ -174,7 +180,8 @@ def kind_of(error: BaseException) -> ErrorKind:
         return _kind_of_code(code, str(error))
     status = _STATUS.search(str(error))
     if status:
-        return _STATUS_KINDS.get(int(status.group(1)), ErrorKind.TRANSIENT)
+        number = int(status.group(1))
+        return _STATUS_KINDS.get(number, ErrorKind.TRANSIENT if number >= 500 else ErrorKind.UNKNOWN)
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -191,6 +198,18 @@ def describe(error: BaseException) -> str:
     if code is None:
         return type(error).__name__
     return f"{code} {CODES[code][0]}" if code in CODES else f"{code} {getattr(error, 'name', None) or 'UNLISTED'}"
+
+
+def innermost(error: BaseException) -> str:
+    """What the network or the operating system said, without the layers around it."""
+    said = str(error)
+    cause: BaseException | None = error
+    while cause is not None:
+        reason = getattr(cause, "reason", None)
+        if isinstance(cause, OSError):
+            said = cause.strerror or str(cause) or said
+        cause = reason if isinstance(reason, BaseException) else cause.__cause__ or cause.__context__
+    return said.removesuffix(".")
 
 
 def _kind_of_code(code: int, words: str) -> ErrorKind:

@@ -1,0 +1,226 @@
+-- bookkeeping.sql
+create database if not exists `acme_raw` on cluster '{cluster}';
+
+-- bookkeeping.sql
+create database if not exists `acme_ops` on cluster '{cluster}';
+
+-- bookkeeping.sql
+create table if not exists `acme_ops`.schema_migrations on cluster '{cluster}'
+(
+    version UInt32,
+    name String,
+    checksum String,
+    applied_at DateTime64(3, 'UTC') default now64(3),
+    applied_by String
+)
+engine = ReplicatedMergeTree('/clickhouse/tables/all/{database}/{table}', '{shard}-{replica}')
+order by (version, applied_at)
+settings replicated_deduplication_window = 1000, replicated_deduplication_window_seconds = 2592000;
+
+-- 0001_raw_agent_events.sql
+create table if not exists `acme_raw`.agent_events_local on cluster '{cluster}'
+(
+    event_id UUID codec(LZ4),
+    event_type LowCardinality(String) codec(ZSTD(1)),
+    schema_version UInt16 codec(ZSTD(1)),
+    occurred_at DateTime64(3, 'UTC') codec(Delta, ZSTD(1)),
+    workspace_id LowCardinality(String) codec(ZSTD(1)),
+    environment LowCardinality(String) codec(ZSTD(1)),
+    service LowCardinality(String) codec(ZSTD(1)),
+    source LowCardinality(String) codec(ZSTD(1)),
+    agent LowCardinality(String) codec(ZSTD(1)),
+    session_id String codec(ZSTD(1)),
+    run_id String codec(ZSTD(1)),
+    actor_id String codec(ZSTD(1)),
+    route LowCardinality(String) codec(ZSTD(1)),
+    trace_id String codec(ZSTD(1)),
+    span_id String codec(ZSTD(1)),
+    parent_span_id String codec(ZSTD(1)),
+    provider LowCardinality(String) codec(ZSTD(1)),
+    model LowCardinality(String) codec(ZSTD(1)),
+    input_tokens Nullable(UInt64) codec(T64, ZSTD(1)),
+    output_tokens Nullable(UInt64) codec(T64, ZSTD(1)),
+    cache_read_tokens Nullable(UInt64) codec(T64, ZSTD(1)),
+    cache_write_tokens Nullable(UInt64) codec(T64, ZSTD(1)),
+    reasoning_tokens Nullable(UInt64) codec(T64, ZSTD(1)),
+    prompt_hash String codec(ZSTD(1)),
+    time_to_first_token_ms Nullable(Float64) codec(ZSTD(3)),
+    tool_name LowCardinality(String) codec(ZSTD(1)),
+    status LowCardinality(String) codec(ZSTD(1)),
+    error_type LowCardinality(String) codec(ZSTD(1)),
+    latency_ms Nullable(Float64) codec(ZSTD(3)),
+    unit_cost_input Nullable(Decimal(18, 12)) codec(ZSTD(1)),
+    unit_cost_output Nullable(Decimal(18, 12)) codec(ZSTD(1)),
+    cost_usd Nullable(Decimal(18, 12)) codec(ZSTD(1)),
+    context String codec(ZSTD(3)),
+    _topic LowCardinality(String) codec(ZSTD(1)),
+    _partition Int32 codec(ZSTD(1)),
+    _offset Int64 codec(Delta, ZSTD(1)),
+    _appended_at DateTime64(3, 'UTC') codec(ZSTD(1)),
+    _loaded_at DateTime64(3, 'UTC') default now64(3) codec(ZSTD(1)),
+    _version UInt128 materialized bitOr(
+        bitShiftLeft(toUInt128(toUnixTimestamp64Milli(_loaded_at)), 64), toUInt128(toUInt64(_offset))
+    ) codec(ZSTD(1)),
+    index loaded_at_range _loaded_at type minmax granularity 1
+)
+engine = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}', _version)
+partition by toYYYYMM(occurred_at)
+order by (workspace_id, event_type, occurred_at, event_id)
+ttl toDateTime(_loaded_at) + interval 400 day
+settings replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 2592000, merge_with_ttl_timeout = 86400, fsync_after_insert = 1, fsync_part_directory = 1;
+
+-- 0001_raw_agent_events.sql
+create table if not exists `acme_raw`.agent_events on cluster '{cluster}' as `acme_raw`.agent_events_local
+engine = Distributed('{cluster}', 'acme_raw', 'agent_events_local', cityHash64(event_id));
+
+-- 0002_raw_dead_letters.sql
+create table if not exists `acme_raw`.dead_letters_local on cluster '{cluster}'
+(
+    _topic LowCardinality(String),
+    _topic_id String,
+    _partition Int32,
+    _offset Int64,
+    _appended_at DateTime64(3, 'UTC'),
+    _loaded_at DateTime64(3, 'UTC') default now64(3),
+    stream LowCardinality(String),
+    error_class LowCardinality(String),
+    field LowCardinality(String),
+    reason String,
+    event_id String,
+    workspace_id String,
+    message_key String,
+    payload String codec(ZSTD(3)),
+    payload_bytes UInt32,
+    is_scrubbed Bool
+)
+engine = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}', _loaded_at)
+order by (_topic, _topic_id, _partition, _offset)
+ttl toDateTime(_loaded_at) + interval 30 day
+settings replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 2592000, merge_with_ttl_timeout = 86400, fsync_after_insert = 1, fsync_part_directory = 1;
+
+-- 0002_raw_dead_letters.sql
+create table if not exists `acme_raw`.dead_letters on cluster '{cluster}' as `acme_raw`.dead_letters_local
+engine = Distributed('{cluster}', 'acme_raw', 'dead_letters_local', cityHash64(_topic_id, _partition, _offset));
+
+-- 0003_ops_loading.sql
+create table if not exists `acme_ops`.load_claims on cluster '{cluster}'
+(
+    topic LowCardinality(String),
+    topic_id String,
+    partition Int32,
+    first_offset Int64,
+    last_offset Int64,
+    judged_at DateTime64(3, 'UTC'),
+    owner String,
+    claimed_at DateTime64(3, 'UTC') default now64(3)
+)
+engine = ReplicatedMergeTree('/clickhouse/tables/all/{database}/{table}', '{shard}-{replica}')
+order by (topic, topic_id, partition, first_offset, claimed_at)
+ttl toDateTime(claimed_at) + interval 30 day
+settings replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 2592000, merge_with_ttl_timeout = 86400;
+
+-- 0003_ops_loading.sql
+create table if not exists `acme_ops`.load_batches on cluster '{cluster}'
+(
+    topic LowCardinality(String),
+    topic_id String,
+    partition Int32,
+    first_offset Int64,
+    last_offset Int64,
+    messages UInt64,
+    landed UInt64,
+    rejected UInt64,
+    dropped UInt64,
+    lost UInt64,
+    bytes UInt64,
+    min_occurred_at Nullable(DateTime64(3, 'UTC')),
+    max_occurred_at Nullable(DateTime64(3, 'UTC')),
+    min_appended_at Nullable(DateTime64(3, 'UTC')),
+    max_appended_at Nullable(DateTime64(3, 'UTC')),
+    judged_at DateTime64(3, 'UTC'),
+    landed_at DateTime64(3, 'UTC') default now64(3),
+    owner String,
+    rejected_by_class Map(LowCardinality(String), UInt64),
+    dropped_fields Map(String, UInt64),
+    insert_attempts UInt16
+)
+engine = ReplicatedReplacingMergeTree('/clickhouse/tables/all/{database}/{table}', '{shard}-{replica}', landed_at)
+partition by toYYYYMM(judged_at)
+order by (topic, topic_id, partition, first_offset, last_offset)
+ttl toDateTime(landed_at) + interval 400 day
+settings replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 2592000, ttl_only_drop_parts = 1;
+
+-- 0003_ops_loading.sql
+create table if not exists `acme_ops`.load_progress on cluster '{cluster}'
+(
+    topic LowCardinality(String),
+    partition Int32,
+    topic_id String,
+    next_offset Int64,
+    low_watermark Int64,
+    high_watermark Int64,
+    lag UInt64,
+    complete_to Nullable(DateTime64(3, 'UTC')),
+    oldest_occurred_at Nullable(DateTime64(3, 'UTC')),
+    newest_occurred_at Nullable(DateTime64(3, 'UTC')),
+    last_appended_at Nullable(DateTime64(3, 'UTC')),
+    partition_count UInt32 default 0,
+    reported_at DateTime64(3, 'UTC') default now64(3),
+    owner String
+)
+engine = ReplicatedReplacingMergeTree('/clickhouse/tables/all/{database}/{table}', '{shard}-{replica}', reported_at)
+order by (topic, partition)
+settings replicated_deduplication_window = 100, replicated_deduplication_window_seconds = 2592000;
+
+-- 0003_ops_loading.sql
+create table if not exists `acme_ops`.dead_letter_replays on cluster '{cluster}'
+(
+    replay_id UUID,
+    _topic LowCardinality(String),
+    _topic_id String,
+    _partition Int32,
+    _offset Int64,
+    to_topic LowCardinality(String),
+    replayed_at DateTime64(3, 'UTC') default now64(3),
+    replayed_by String
+)
+engine = ReplicatedReplacingMergeTree('/clickhouse/tables/all/{database}/{table}', '{shard}-{replica}', replayed_at)
+order by (_topic, _topic_id, _partition, _offset, replay_id)
+ttl toDateTime(replayed_at) + interval 400 day
+settings replicated_deduplication_window = 1000, replicated_deduplication_window_seconds = 2592000, merge_with_ttl_timeout = 86400;
+
+-- 0004_ops_completeness.sql
+create or replace view `acme_ops`.completeness on cluster '{cluster}' as
+with
+    reports as (
+        select * from `acme_ops`.load_progress final
+    ),
+    current_topics as (
+        select
+            topic,
+            argMax(topic_id, reported_at) as current_topic_id
+        from reports
+        group by topic
+    ),
+    final as (
+        select
+            reports.topic as topic,
+            any(reports.topic_id) as topic_id,
+            toUInt32(count()) as partitions_reported,
+            greatest(max(reports.partition_count), partitions_reported) as partitions,
+            if(
+                partitions_reported < partitions or countIf(isNull(reports.complete_to)) > 0,
+                null,
+                min(reports.complete_to)
+            ) as complete_to,
+            sum(reports.lag) as lag,
+            min(reports.oldest_occurred_at) as oldest_occurred_at,
+            max(reports.newest_occurred_at) as newest_occurred_at,
+            min(reports.reported_at) as reported_at,
+            min(reports.reported_at) < now64(3) - interval 60 second as is_stale
+        from reports
+        inner join current_topics on reports.topic = current_topics.topic
+        where reports.topic_id = current_topics.current_topic_id
+        group by reports.topic
+    )
+select * from final;
