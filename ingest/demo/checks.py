@@ -134,7 +134,7 @@ def compare(produced: Produced, landed: Landed, status: Report, topic: str) -> l
         Check("landed + dead letters = produced", _n(produced.messages), _n(landed.ledger_landed + dead_letters)),
         Check("copies included, every valid message landed", _n(accepted), _n(landed.ledger_landed)),
         Check("each event is in, and none that was not sent", _n(produced.events), _n(landed.events)),
-        Check("refused as predicted, by class", _mapping(produced.refused), _mapping(landed.refused)),
+        _same("refused as predicted, by class", produced.refused, landed.refused),
         _same("events by workspace, kind and status", produced.outcomes, landed.outcomes),
         _same("reported cost by workspace, to the 12th decimal", _nonzero(produced.costs), _nonzero(landed.costs)),
         Check("nothing is left behind", _n(0), _n(line.lag if line else None)),
@@ -144,7 +144,7 @@ def compare(produced: Produced, landed: Landed, status: Report, topic: str) -> l
 
 def _same(claim: str, expected: Mapping[Key, Number], found: Mapping[Key, Number]) -> Check:
     """Says how many values agree, and the first that does not."""
-    total = f"all {len(expected)} values"
+    total = f"{len(expected)} of {len(expected)} values"
     for key in sorted({*expected, *found}, key=str):
         if expected.get(key) != found.get(key):
             return Check(claim, f"{_key(key)}: {expected.get(key, 'none')}", f"{_key(key)}: {found.get(key, 'none')}")
@@ -161,10 +161,6 @@ def _nonzero(costs: Mapping[str, Decimal]) -> dict[str, Decimal]:
 
 def _n(count: int | None) -> str:
     return "not known" if count is None else f"{count:,}"
-
-
-def _mapping(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{name} {counts[name]:,}" for name in sorted(counts)) or "none"
 
 
 def _rows(value: object) -> list[dict[str, object]]:
