@@ -8,6 +8,7 @@ import pytest
 from typer.core import TyperGroup
 from typer.main import get_command
 
+from ingest import settings_docs
 from ingest.settings import Settings
 
 ROOT = Path(__file__).parents[3]
@@ -75,6 +76,10 @@ def complain(command: object, words: list[str]) -> str:
 def test_every_variable_that_is_named_is_a_setting(file: Path) -> None:
     known = {f"METERHOUSE_{field.upper()}" for field in Settings.model_fields} | TEST_VARIABLES
     assert set(re.findall(r"METERHOUSE_[A-Z][A-Z_]*[A-Z]", file.read_text())) <= known
+
+
+def test_the_page_of_settings_is_what_the_settings_say() -> None:
+    assert settings_docs.PAGE.read_text() == settings_docs.page(), "run python -m ingest.settings_docs"
 
 
 @pytest.mark.parametrize("file", DOCUMENTS, ids=name)
