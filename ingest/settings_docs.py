@@ -1,4 +1,4 @@
-"""Writes docs/settings.md from Settings, so that the page cannot say another thing: `python -m ingest.settings_docs`."""
+"""Writes docs/settings.md from Settings, so that the page says what they are: `python -m ingest.settings_docs`."""
 
 from pathlib import Path
 
