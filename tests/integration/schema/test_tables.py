@@ -55,8 +55,8 @@ def report(
 ) -> None:
     house.client.command(
         f"insert into {house.table('ops.load_progress')} "
-        "(topic, partition, topic_id, next_offset, high_watermark, lag, complete_to, partition_count, reported_at) values "
-        f"('t', {partition}, '{topic_id}', 5, 8, 3, {complete_to}, {count}, now64(3) - {ago_s})"
+        "(topic, partition, topic_id, next_offset, high_watermark, lag, complete_to, partition_count, reported_at) "
+        f"values ('t', {partition}, '{topic_id}', 5, 8, 3, {complete_to}, {count}, now64(3) - {ago_s})"
     )
 
 
