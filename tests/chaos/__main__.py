@@ -45,7 +45,8 @@ def attack(broker: str, rounds: range, seed: int, rate: int, folder: Path, conso
 
 def show(outcomes: list[tuple[str, Outcome]], console: Console) -> None:
     """All rounds as one table."""
-    table = Table("round", "broker", "faults (begin + length)", title="chaos", title_justify="left")
+    table = Table("round", "broker", title="chaos", title_justify="left")
+    table.add_column("faults (begin + length)", no_wrap=True)
     for heading in ("produced", "landed", "rejected", "lost", "doubled", "seconds"):
         table.add_column(heading, justify="right")
     for broker, outcome in outcomes:
@@ -67,6 +68,7 @@ def main() -> int:
     parser.add_argument("--broker", choices=("embedded", "apache", "both"), default="embedded")
     given = parser.parse_args()
     console = Console(highlight=False, soft_wrap=True)
+    console.width = max(console.width, 120)  # a log file is as wide as it likes
     if given.broker != "embedded" and (reason := apache_kafka.why_absent()) is not None:
         console.print(f"[red]{escape(reason)}[/]: install it, or run with --broker embedded.")
         return 1
