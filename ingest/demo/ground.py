@@ -5,12 +5,14 @@ or Kafka of the user's it takes names of its own instead. What it has not made i
 raises MeterhouseError.
 """
 
+import os
 import shutil
 import socket
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ingest.embedded.clickhouse.owner import own
 from ingest.embedded.parts import Keeper, Say
 from ingest.embedded.stack import data_folder
 from ingest.errors import MeterhouseError
@@ -68,7 +70,11 @@ def clear_ground(settings: Settings, say: Say) -> None:
                     "unset METERHOUSE_HOME or name a folder for the demo."
                 )
             say(f"the data of the demo before ({_age(marker)}) is removed: this one starts from empty tables")
-            shutil.rmtree(data)
+            lock = own(data)  # an engine started by hand on this folder keeps it
+            try:
+                shutil.rmtree(data)
+            finally:
+                os.close(lock)
         home.mkdir(parents=True, exist_ok=True)
         marker.write_text("`meterhouse demo` may remove the data beside this file.\n")
     except OSError as error:

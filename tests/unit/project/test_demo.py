@@ -11,6 +11,7 @@ import pytest
 
 from ingest.demo.checks import Landed, Produced, compare
 from ingest.demo.ground import clear_ground, demo_settings
+from ingest.embedded.clickhouse.owner import own
 from ingest.embedded.report import Report, TopicLine
 from ingest.errors import MeterhouseError
 from ingest.settings import load_settings
@@ -116,3 +117,15 @@ def test_a_stack_that_runs_in_the_demos_home_is_not_pulled_from_under_its_user(t
     (tmp_path / "run" / "engine.json").write_text(json.dumps(state))
     with pytest.raises(MeterhouseError, match=r"engine \(pid \d+\).*meterhouse down"):
         clear_ground(load_settings(home=tmp_path), lambda _: None)
+
+
+def test_an_engine_started_by_hand_on_the_demos_folder_keeps_it(tmp_path: Path) -> None:
+    settings = load_settings(home=tmp_path)
+    clear_ground(settings, lambda _: None)
+    lock = own(tmp_path / "clickhouse")
+    try:
+        with pytest.raises(MeterhouseError, match=f"in use by process {os.getpid()}"):
+            clear_ground(settings, lambda _: None)
+    finally:
+        os.close(lock)
+    assert (tmp_path / "clickhouse").exists()
