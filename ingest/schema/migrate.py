@@ -84,7 +84,7 @@ def migrate(
                 _record(client, layout, migration)
     _keep_retention(client, layout, dry_run=dry_run, say=say)
     if not pending:
-        say(f"nothing to do: {len(known)} of {len(known)} migrations are applied")
+        say(f"all {len(known)} migrations are applied")
     elif not dry_run:
         say(f"applied {len(pending)} of {len(known)} migrations")
     return len(pending)
