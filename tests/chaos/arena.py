@@ -7,6 +7,8 @@ import contextlib
 import os
 import signal
 import subprocess
+import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from bench import stand
@@ -71,7 +73,7 @@ class Arena:
 class Loader:
     """One `meterhouse load` that is started again when it dies; `died` collects the ends nobody asked for."""
 
-    def __init__(self, arena: Arena, prefix: str, name: str) -> None:
+    def __init__(self, arena: Arena, prefix: str, name: str, more: Mapping[str, str] | None = None) -> None:
         self.name = name
         self.log = arena.folder / "loaders" / f"{prefix}{name}.log"
         self.died: list[str] = []
@@ -90,6 +92,7 @@ class Loader:
                 # Small batches: more steps for a fault to fall between.
                 "METERHOUSE_BATCH_ROWS": "2000",
                 "METERHOUSE_BATCH_AGE_S": "0.2",
+                **(more or {}),
             },
         )
         self._process: subprocess.Popen[bytes] | None = None
@@ -100,6 +103,15 @@ class Loader:
     @property
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
+
+    def has_taken_up(self, within_s: float) -> bool:
+        """Whether its log says within the time that it was given partitions, or it has ended."""
+        deadline = time.monotonic() + within_s
+        while self.is_running and time.monotonic() < deadline:
+            if "took_up" in self.log.read_text(encoding="utf-8", errors="replace"):
+                return True
+            time.sleep(0.1)
+        return not self.is_running
 
     def keep(self) -> None:
         """Starts it again when it has ended by itself, and remembers how."""
