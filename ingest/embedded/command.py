@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from ingest.embedded.clickhouse.command import clickhouse
+
 embedded = typer.Typer(
     name="embedded",
     help="Run ClickHouse or Kafka inside this installation, in the foreground.",
@@ -34,6 +36,9 @@ def kafka(
 
     settings = load_settings(embedded_kafka_port=port)
     run(settings.embedded_kafka_port, log_file=log_file, say=lambda line: print(line, flush=True))
+
+
+embedded.command("clickhouse")(clickhouse)
 
 
 def up() -> None:

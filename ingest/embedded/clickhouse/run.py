@@ -1,0 +1,76 @@
+"""Runs the embedded engine in the foreground: takes the port, then the directory, serves, and drains on SIGTERM.
+
+MeterhouseError when the port or the directory is taken. Exit is by `os._exit` after the data are closed: chDB's threads
+would otherwise be joined in an order it does not survive.
+"""
+
+import os
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from ingest.embedded.clickhouse.owner import own
+from ingest.errors import MeterhouseError
+
+# Longer than a usual insert; what then still runs is cancelled.
+_DRAIN_S = 20
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket, or a sentence."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(512)
+    except OSError as error:
+        listener.close()
+        raise MeterhouseError(
+            f"the embedded ClickHouse cannot listen on {host}:{port}: {error.strerror}; "
+            "stop what holds the port or set METERHOUSE_EMBEDDED_CLICKHOUSE_PORT"
+        ) from error
+    return listener
+
+
+def serve(home: Path, port: int, *, max_queries: int, say: Callable[[str], None]) -> None:
+    """Serves until SIGTERM or SIGINT; does not return when it served."""
+    listener = listen("127.0.0.1", port)
+    lock = own(home)
+    # chDB takes its time zone from here; ClickHouse in containers says UTC.
+    os.environ["TZ"] = "UTC"
+    import uvicorn
+
+    from ingest.embedded.clickhouse.engine import Engine
+    from ingest.embedded.clickhouse.server import Server
+
+    try:
+        engine = Engine(home)
+    except (RuntimeError, OSError) as error:
+        os.close(lock)
+        raise MeterhouseError(f"the engine cannot open {home}: {str(error).splitlines()[0]}") from error
+    app = Server(engine, max_queries=max_queries)
+    config = uvicorn.Config(
+        app,
+        http="httptools",
+        loop="uvloop",
+        lifespan="off",
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=_DRAIN_S,
+    )
+    say(
+        f"ClickHouse {engine.version} (embedded) listens on http://127.0.0.1:{port}, "
+        f"data in {engine.home}, pid {os.getpid()}"
+    )
+    try:
+        uvicorn.Server(config).run(sockets=[listener])
+    except KeyboardInterrupt:
+        pass
+    finally:
+        app.close()
+        engine.close()
+        sys.stdout.flush()
+        os._exit(0)

@@ -1,0 +1,103 @@
+"""Sessions by id: a connection each, one query at a time, forgotten when idle for their timeout.
+
+A setting in the URL holds for its query only: after it the setting is reset and the session's own SETs are said again.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from ingest.embedded.clickhouse.engine import Connection, Engine, prepare, run
+from ingest.embedded.clickhouse.errors import ClickHouseError
+from ingest.embedded.clickhouse.request import Request
+from ingest.embedded.clickhouse.statement import Statement
+
+_T = TypeVar("_T")
+_MAX_SESSIONS = 2_000
+
+
+class Held:
+    """The connection of one request: its session's, or one of its own."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.connection: Connection | None = None
+        self.is_busy = False
+        self.expires_at = 0.0
+        self.said: list[str] = []
+
+    def use(self, request: Request, asked: Statement, work: Callable[[Connection], _T]) -> _T:
+        """Runs `work` with the request's database and settings; in a thread of the pool."""
+        if not request.session_id:
+            with self.engine.connection() as connection:
+                prepare(connection, request.database, request.settings)
+                return work(connection)
+        if self.connection is None:
+            self.connection = self.engine.connect()
+        try:
+            prepare(self.connection, request.database, request.settings)
+            done = work(self.connection)
+        finally:
+            self._restore(self.connection, request)
+        if asked.kind == "set":
+            self.said.append(asked.text)
+        return done
+
+    def _restore(self, connection: Connection, request: Request) -> None:
+        for name in request.settings:
+            try:
+                run(connection, f"SET {name} = DEFAULT", {})
+            except ClickHouseError:
+                continue
+        for text in self.said if request.settings else ():
+            run(connection, text, {})
+
+    def close(self) -> None:
+        if self.connection is not None:
+            self.connection.close()
+
+
+class Sessions:
+    """All sessions; used on the event loop only."""
+
+    def __init__(self, engine: Engine, now: Callable[[], float] = time.monotonic) -> None:
+        self._engine, self._now = engine, now
+        self._held: dict[str, Held] = {}
+
+    @contextmanager
+    def hold(self, request: Request) -> Iterator[Held]:
+        """The request's connection; raises ClickHouseError for a session that is locked, unknown or one too many."""
+        if not request.session_id:
+            yield Held(self._engine)
+            return
+        self._forget_idle()
+        session = self._held.get(request.session_id)
+        if session is None:
+            if request.session_check:
+                raise ClickHouseError(372, "SESSION_NOT_FOUND", f"Session {request.session_id} not found")
+            if len(self._held) >= _MAX_SESSIONS:
+                raise ClickHouseError(
+                    202, "TOO_MANY_SIMULTANEOUS_QUERIES", f"Too many sessions. Maximum: {_MAX_SESSIONS}"
+                )
+            session = self._held[request.session_id] = Held(self._engine)
+        if session.is_busy:
+            message = f"Session {request.session_id} is locked by a concurrent client"
+            raise ClickHouseError(373, "SESSION_IS_LOCKED", message)
+        session.is_busy = True
+        try:
+            yield session
+        finally:
+            session.is_busy = False
+            session.expires_at = self._now() + request.session_timeout_s
+
+    def _forget_idle(self) -> None:
+        now = self._now()
+        for name in [name for name, one in self._held.items() if not one.is_busy and one.expires_at < now]:
+            self._held.pop(name).close()
+
+    def close(self) -> None:
+        for session in self._held.values():
+            if not session.is_busy:
+                session.close()
+        self._held.clear()

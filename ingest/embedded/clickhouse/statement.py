@@ -1,0 +1,179 @@
+"""What one query is: its kind, its output format, where an insert's data begin.
+
+In: the text of a query, for an insert perhaps only its head. Out: a Statement, and what the engine runs in its place.
+The engine would obey several statements in one text and touch files of this host; both are refused here with
+ClickHouse's codes, by tokens, so that strings, comments and quoted names can hold any words.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from ingest.embedded.clickhouse.errors import ClickHouseError
+
+Kind = Literal["result", "insert_data", "set", "kill", "command"]
+
+_TOKEN = re.compile(
+    r"""(?P<space>\s+|--[^\n]*|\#!?[ ][^\n]*|/\*(?:[^*]|\*(?!/))*\*/)
+      |(?P<string>'(?:[^'\\]|\\.|'')*'|\$(?P<tag>\w*)\$.*?\$(?P=tag)\$)
+      |(?P<quoted>`(?:[^`\\]|\\.|``)*`|"(?:[^"\\]|\\.|"")*")
+      |(?P<word>[A-Za-z_]\w*)
+      |(?P<other>\d\w*(?:\.\w*)?|.)""",
+    re.VERBOSE | re.DOTALL,
+)
+_RESULT = {"SELECT", "WITH", "SHOW", "DESCRIBE", "DESC", "EXPLAIN", "EXISTS", "FROM", "(", "CHECK"}
+# Table functions and engines that read or write this host's files, start programs here or reach its other ports.
+_HOST_ACCESS = {
+    "FILE", "FILECLUSTER", "URL", "URLCLUSTER", "EXECUTABLE", "EXECUTABLEPOOL", "PYTHON", "SQLITE", "DISK", "HDFS",
+    "HTTP", "ODBC", "JDBC", "ICEBERGLOCAL", "DELTALAKELOCAL", "PAIMONLOCAL", "CATBOOSTEVALUATE",
+}  # fmt: skip
+_NAMES_A_TABLE = {"INTO", "TABLE", "EXISTS", "VIEW", "DICTIONARY", "."}
+_OPEN, _CLOSE = "([{", ")]}"
+
+
+@dataclass(frozen=True)
+class Token:
+    """A word, name, string or sign; `text` in upper case where it is a bare word."""
+
+    kind: str
+    text: str
+    start: int
+    end: int
+    depth: int
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One query. `format` is its own FORMAT clause ('' without). For `insert_data`, data begin at `data_at`."""
+
+    kind: Kind
+    verb: str
+    text: str
+    format: str = ""
+    clause_at: int = -1
+    data_at: int = -1
+
+    @property
+    def is_read(self) -> bool:
+        """Whether a client that may only read can run it."""
+        return self.kind in ("result", "kill") or self.verb in ("USE", "SET")
+
+    def into_file(self, path: str, default_format: str) -> str:
+        """The same query writing its result, formatted, to `path`."""
+        where = f"\nINTO OUTFILE '{path}' TRUNCATE "
+        if self.format:
+            return self.text[: self.clause_at] + where + self.text[self.clause_at :]
+        return f"{self.text}{where}FORMAT {default_format}"
+
+    def from_file(self, path: str) -> str:
+        """The same insert taking its data from `path`; FROM INFILE stands before SETTINGS and FORMAT."""
+        head = self.text[: self.data_at].rstrip().removesuffix(";")
+        source = f" FROM INFILE '{path}' COMPRESSION 'none' "
+        rest = re.sub(r"(?i)\s*\bVALUES$", " FORMAT Values", head[self.clause_at :])
+        return head[: self.clause_at] + source + rest
+
+
+def tokens(text: str) -> list[Token]:
+    """The tokens of a query without space and comments."""
+    found, depth = [], 0
+    for match in _TOKEN.finditer(text):
+        kind = match.lastgroup if match.lastgroup != "tag" else "string"
+        kind = "string" if match.group("string") is not None else kind
+        if kind is None or kind == "space":
+            continue
+        raw = match.group()
+        if raw in _CLOSE and kind == "other":
+            depth -= 1
+        found.append(Token(kind, raw.upper() if kind == "word" else raw, match.start(), match.end(), depth))
+        if raw in _OPEN and kind == "other":
+            depth += 1
+    return found
+
+
+def parse(text: str) -> Statement:
+    """The statement in `text`, which is the whole of it.
+
+    Raises ClickHouseError for an empty query, several statements, or one that would touch this host.
+    """
+    found = tokens(text)
+    while found and found[-1].text == ";":
+        text = text[: found.pop().start]
+    if not found:
+        raise ClickHouseError(62, "SYNTAX_ERROR", "Syntax error: empty query")
+    if any(token.text == ";" and token.kind == "other" for token in found):
+        raise ClickHouseError(62, "SYNTAX_ERROR", "Syntax error (Multi-statements are not allowed)")
+    _refuse_host_access(found)
+    verb = found[0].text
+    if verb == "WITH" and any(token.text == "INSERT" and token.depth == 0 for token in found):
+        return Statement("command", "INSERT", text)
+    if verb in _RESULT:
+        at, name = _format_clause(text, found)
+        return Statement("result", verb, text, name, at)
+    kinds: dict[str, Kind] = {"SET": "set", "KILL": "kill"}
+    return Statement(kinds.get(verb, "command"), verb, text)
+
+
+def _format_clause(text: str, found: list[Token]) -> tuple[int, str]:
+    """Where the closing FORMAT clause begins and what it names; SETTINGS may follow it."""
+    top = [token for token in found if token.depth == 0]
+    for index in range(len(top) - 2, 0, -1):
+        if top[index].text == "FORMAT" and top[index].kind == "word" and top[index + 1].kind == "word":
+            after = top[index + 2 :]
+            if not after or after[0].text == "SETTINGS":
+                return top[index].start, text[top[index + 1].start : top[index + 1].end]
+    return -1, ""
+
+
+def insert_with_data(text: str) -> Statement | None:
+    """The insert at the head of a request whose data follow it there, or None; raises as `parse` does."""
+    insert = _find_insert(text)
+    if insert is not None:
+        _refuse_host_access(tokens(text[: insert.data_at]))
+    return insert
+
+
+def _find_insert(text: str) -> Statement | None:
+    first = _TOKEN.match(text)
+    while first is not None and first.group("space") is not None:
+        first = _TOKEN.match(text, first.end())
+    if first is None or first.group().upper() != "INSERT":
+        return None
+    clause, previous, depth = -1, "", 0
+    for match in _TOKEN.finditer(text):
+        if match.group("space") is not None:
+            continue
+        raw = match.group()
+        word = raw.upper() if match.group("word") is not None else ""
+        if depth == 0 and word in ("SELECT", "WITH", "WATCH"):
+            return None
+        if depth == 0 and previous == "FORMAT" and word:
+            end = match.end()
+            after = re.compile(r"[ \t;]*\r?\n?").match(text, end)
+            data_at = after.end() if after else end
+            return Statement("insert_data", "INSERT", text, raw, clause, data_at)
+        if depth == 0 and word == "VALUES" and previous not in ("INTO", "TABLE", "."):
+            return Statement(
+                "insert_data", "INSERT", text, "Values", match.start() if clause < 0 else clause, match.end()
+            )
+        if depth == 0 and clause < 0 and word in ("SETTINGS", "FORMAT") and previous not in ("INTO", "TABLE", "."):
+            clause = match.start()
+        if match.group("other") is not None:
+            depth += (raw in _OPEN) - (raw in _CLOSE)
+        previous = word or raw
+    return None
+
+
+def _refuse_host_access(found: list[Token]) -> None:
+    for before, token, after in zip([None, *found], found, [*found[1:], None], strict=False):
+        if after is None:
+            break
+        pair = (token.text, after.text) if token.kind == after.kind == "word" else ("", "")
+        if pair == ("INTO", "OUTFILE"):
+            raise ClickHouseError(358, "INTO_OUTFILE_NOT_ALLOWED", "INTO OUTFILE is not allowed over HTTP")
+        if pair == ("FROM", "INFILE"):
+            raise ClickHouseError(344, "SUPPORT_IS_DISABLED", "FROM INFILE is not allowed over HTTP")
+        name = token.text.strip('`"').upper() if token.kind in ("word", "quoted") else ""
+        named = before is not None and before.text in _NAMES_A_TABLE
+        if name in _HOST_ACCESS and after.text == "(" and not named:
+            message = f"{name.lower()}() is not allowed here: it reaches the files, programs or ports of this host"
+            raise ClickHouseError(497, "ACCESS_DENIED", message)
