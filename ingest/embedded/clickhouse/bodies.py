@@ -62,7 +62,7 @@ class Deflater(Protocol):
 
 class _Lz4:
     def __init__(self) -> None:
-        import lz4.frame  # type: ignore[import-untyped]
+        import lz4.frame
 
         self._inner = lz4.frame.LZ4FrameCompressor()
         self._head: bytes = self._inner.begin()
@@ -78,7 +78,7 @@ class _Lz4:
 
 class _BrotliOut:
     def __init__(self) -> None:
-        import brotli  # type: ignore[import-untyped]
+        import brotli
 
         self._inner = brotli.Compressor(quality=3)
 

@@ -1,8 +1,8 @@
 """The chDB engine of one directory: connections, queries, their end.
 
 A connection serves one request (0.2 ms to make, measured) or one session. A query that returns rows writes them,
-formatted by the engine, into a pipe: chDB's own streaming would close a JSON document at every chunk (measured). The query's text
-ends in a comment with its id, by which `cancel` and KILL QUERY find it, for chDB makes ids of its own.
+formatted by the engine, into a pipe: chDB's own streaming would close a JSON document at every chunk (measured).
+The query's text ends in a comment with its id, by which `cancel` and KILL QUERY find it: chDB makes ids of its own.
 """
 
 import shutil

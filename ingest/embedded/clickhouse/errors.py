@@ -43,6 +43,11 @@ _STATUS_CODES: dict[int, tuple[int, ...]] = {
     503: (209, 76, 202),
 }
 _STATUS = {code: status for status, codes in _STATUS_CODES.items() for code in codes}
+# What this server added to the query, which its author never wrote.
+_ADDED = re.compile(
+    r"\n?/\* query_id=[^\n]*? \*/|\nINTO OUTFILE '/dev/fd/\d+' TRUNCATE (FORMAT TabSeparated)?"
+    r"| FROM INFILE '[^']*' COMPRESSION 'none'"
+)
 _CODE = re.compile(r"Code: (\d+)\. (?:DB::)?Exception: ")
 
 
@@ -62,7 +67,7 @@ class ClickHouseError(Exception):
 
 def from_engine(error: Exception) -> ClickHouseError:
     """The engine's exception; what has no code in it is a 1002 (UNKNOWN_EXCEPTION)."""
-    text = str(error).strip()
+    text = _ADDED.sub("", str(error).strip())
     match = _CODE.search(text)
     if match is None:
         return ClickHouseError(1002, "UNKNOWN_EXCEPTION", text or type(error).__name__)

@@ -1,6 +1,6 @@
 """The body of a request: a query's text in memory, an insert's data in a file of the spool folder.
 
-The head tells which: an `INSERT … FORMAT X` there (or in the URL) sends the rest to the file, which goes with the request.
+The head tells which: an `INSERT … FORMAT X` there (or in the URL) sends the rest to the file.
 A body that ends early, a query beyond the limit and a broken compression are ClickHouseErrors.
 """
 

@@ -118,7 +118,7 @@ class Server:
             answer.format = asked.format or wanted
             pipe = Pipe()
             sql = asked.into_file(pipe.path, wanted) + mark(request.query_id)
-            work = partial(held.use, request, asked, partial(_to_pipe, sql=sql, request=request))
+            work = partial(held.use, request, asked, partial(_to_end, sql=sql, request=request, wanted=wanted))
             future = loop.run_in_executor(self._threads, pipe.closing(work))
             try:
                 await self._stream(pipe, future, answer)
@@ -129,14 +129,14 @@ class Server:
                 await asyncio.wait([future])
                 pipe.close()
 
-    async def _stream(self, pipe: Pipe, future: "asyncio.Future[Summary]", answer: Answer) -> None:
+    async def _stream(self, pipe: Pipe, future: "asyncio.Future[tuple[bytes, Summary]]", answer: Answer) -> None:
         held = bytearray()
         while chunk := await pipe.read():
             held += chunk
             if len(held) >= _HELD_BYTES:
                 await answer.part(bytes(held))
                 held.clear()
-        answer.summary = await future
+        answer.summary = (await future)[1]
         if answer.is_begun:
             await answer.part(bytes(held))
             await answer.end()
@@ -168,7 +168,3 @@ class Server:
 
 def _to_end(connection: Connection, *, sql: str, request: Request, wanted: str) -> tuple[bytes, Summary]:
     return run(connection, sql, request.parameters, wanted)
-
-
-def _to_pipe(connection: Connection, *, sql: str, request: Request) -> Summary:
-    return run(connection, sql, request.parameters)[1]
