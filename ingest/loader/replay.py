@@ -199,14 +199,14 @@ def progress_bar(console: Console, what: str) -> Progress:
         TextColumn("{task.fields[note]}"),
         TimeRemainingColumn(),
     )
-    return Progress(*columns, console=console, transient=True)
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
-def conclude(console: Console, tally: Tally, where: str, *, dry_run: bool) -> None:
+def conclude(console: Console, tally: Tally, where: str, *, dry_run: bool, load: bool = False) -> None:
     """Prints the account and what to do next."""
     for line in tally.lines(dry_run=dry_run):
         console.print(escape(line))
     if tally.found == 0:
         console.print(f"Nothing matches {escape(where)}: nothing was sent.")
-    elif tally.sent and not dry_run:
+    elif tally.sent and not dry_run and not load:
         console.print("The loader lands them now; without a running one: meterhouse load --drain")

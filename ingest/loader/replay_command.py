@@ -56,7 +56,7 @@ def dead_letters(
     )
     with _ready() as (settings, client, console):
         tally = DeadLetterReplay(settings, client, wanted).run(console, dry_run=dry_run)
-        conclude(console, tally, "among the dead letters that were not replayed before", dry_run=dry_run)
+        conclude(console, tally, "among the dead letters that were not replayed before", dry_run=dry_run, load=load)
     _land(load and not dry_run and tally.sent > 0)
 
 
@@ -76,7 +76,7 @@ def replay_range(
     wanted = OffsetRange(topic, partition, first, end)
     with _ready() as (settings, client, console):
         tally = RangeReplay(settings, client, wanted).run(console, dry_run=dry_run)
-        conclude(console, tally, f"in offsets {first} to {end}", dry_run=dry_run)
+        conclude(console, tally, f"in offsets {first} to {end}", dry_run=dry_run, load=load)
     _land(load and not dry_run and tally.sent > 0)
 
 
@@ -94,7 +94,7 @@ def from_file(
 
     console = _console()
     tally = FileReplay(load_settings(), file, topic).run(console, dry_run=dry_run)
-    conclude(console, tally, f"in {file}", dry_run=dry_run)
+    conclude(console, tally, f"in {file}", dry_run=dry_run, load=load)
     _land(load and not dry_run and tally.sent > 0)
 
 

@@ -113,8 +113,8 @@ class RangeReplay:
 
         if self._wanted.first < marks.low:
             say(
-                f"Retention has removed {min(marks.low, self._wanted.end) - self._wanted.first:,} offsets of the range: "
-                f"{name} begins at {marks.low}."
+                f"Retention has removed {min(marks.low, self._wanted.end) - self._wanted.first:,} offsets of the "
+                f"range: {name} begins at {marks.low}."
             )
         if self._wanted.end > marks.high:
             say(f"{name} ends at {marks.high}: later offsets of the range are not written yet.")
@@ -241,8 +241,8 @@ def _position(message: Message, end: int) -> int:
         return message.offset() or 0
     if error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001
         raise MeterhouseError(
-            f"Retention removed offsets of the range below {end} while they were being read: run this again, it goes on "
-            "with what is left."
+            f"Retention removed offsets of the range below {end} while they were being read: run this again, it goes "
+            "on with what is left."
         )
     if error.retriable() or error.code() in (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN):  # noqa: SLF001
         return -1
