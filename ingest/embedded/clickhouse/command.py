@@ -11,6 +11,10 @@ def clickhouse(
     port: Annotated[
         int | None, typer.Option(help="Port; unset: METERHOUSE_EMBEDDED_CLICKHOUSE_PORT", min=1, max=65535)
     ] = None,
+    host: Annotated[
+        str, typer.Option(help="Address; beyond loopback only when every user has a password")
+    ] = "127.0.0.1",
+    users: Annotated[Path | None, typer.Option(help="Users file; unset: users.toml in the data directory")] = None,
     max_queries: Annotated[int, typer.Option(help="Queries at one time; more are refused", min=1, max=1000)] = 64,
 ) -> None:
     """Run the embedded ClickHouse on loopback until stopped; its data stay in the directory."""
@@ -19,4 +23,11 @@ def clickhouse(
 
     settings = load_settings(embedded_clickhouse_port=port)
     home = path or settings.home / "clickhouse"
-    serve(home, settings.embedded_clickhouse_port, max_queries=max_queries, say=lambda line: print(line, flush=True))
+    serve(
+        home,
+        settings.embedded_clickhouse_port,
+        host=host,
+        users_file=users,
+        max_queries=max_queries,
+        say=lambda line: print(line, flush=True),
+    )

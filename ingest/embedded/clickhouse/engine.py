@@ -90,18 +90,20 @@ class Engine:
         row = self.ask("select timezone(), version()").split("\t")
         self.timezone, self.version = row[0], row[1]
 
-    def connect(self) -> Connection:
+    def connect(self, readonly: int = 0) -> Connection:
         connection = cast("Connection", self._connect(self._address))
         # What clickhouse-local presets and a server does not.
         connection.query(
             "SET implicit_select = 0, storage_file_read_method = DEFAULT, allow_introspection_functions = 0"
         )
+        if readonly:
+            connection.query(f"SET readonly = {int(readonly)}")
         return connection
 
     @contextmanager
-    def connection(self) -> Iterator[Connection]:
+    def connection(self, readonly: int = 0) -> Iterator[Connection]:
         """A connection for one request."""
-        connection = self.connect()
+        connection = self.connect(readonly)
         try:
             yield connection
         finally:

@@ -46,7 +46,7 @@ _STATUS = {code: status for status, codes in _STATUS_CODES.items() for code in c
 # What this server added to the query, which its author never wrote.
 _ADDED = re.compile(
     r"\n?/\* query_id=[^\n]*? \*/|\nINTO OUTFILE '/dev/fd/\d+' TRUNCATE (FORMAT TabSeparated)?"
-    r"| FROM INFILE '[^']*' COMPRESSION 'none'"
+    r"|: \(in file/uri [^)\n]*\)| FROM INFILE '[^']*' COMPRESSION 'none'"
 )
 _CODE = re.compile(r"Code: (\d+)\. (?:DB::)?Exception: ")
 

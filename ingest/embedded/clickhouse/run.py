@@ -4,6 +4,7 @@ MeterhouseError when the port or the directory is taken. Exit is by `os._exit` a
 would otherwise be joined in an order it does not survive.
 """
 
+import ipaddress
 import os
 import socket
 import sys
@@ -11,7 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ingest.embedded.clickhouse.owner import own
-from ingest.errors import MeterhouseError
+from ingest.embedded.clickhouse.users import load_users
+from ingest.errors import MeterhouseError, SettingsError
 
 # Longer than a usual insert; what then still runs is cancelled.
 _DRAIN_S = 20
@@ -33,10 +35,18 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(home: Path, port: int, *, max_queries: int, say: Callable[[str], None]) -> None:
+def serve(
+    home: Path, port: int, *, host: str, users_file: Path | None, max_queries: int, say: Callable[[str], None]
+) -> None:
     """Serves until SIGTERM or SIGINT; does not return when it served."""
-    listener = listen("127.0.0.1", port)
+    listener = listen(host, port)
     lock = own(home)
+    users = load_users(users_file or home / "users.toml")
+    if users.without_password and not ipaddress.ip_address(host).is_loopback:
+        raise SettingsError(
+            f"the embedded ClickHouse listens on {host} only when every user has a password; "
+            f"without one: {', '.join(users.without_password)} in {users_file or home / 'users.toml'}"
+        )
     # chDB takes its time zone from here; ClickHouse in containers says UTC.
     os.environ["TZ"] = "UTC"
     import uvicorn
@@ -49,7 +59,7 @@ def serve(home: Path, port: int, *, max_queries: int, say: Callable[[str], None]
     except (RuntimeError, OSError) as error:
         os.close(lock)
         raise MeterhouseError(f"the engine cannot open {home}: {str(error).splitlines()[0]}") from error
-    app = Server(engine, max_queries=max_queries)
+    app = Server(engine, users, max_queries=max_queries)
     config = uvicorn.Config(
         app,
         http="httptools",
@@ -62,7 +72,7 @@ def serve(home: Path, port: int, *, max_queries: int, say: Callable[[str], None]
         timeout_graceful_shutdown=_DRAIN_S,
     )
     say(
-        f"ClickHouse {engine.version} (embedded) listens on http://127.0.0.1:{port}, "
+        f"ClickHouse {engine.version} (embedded) listens on http://{host}:{port}, "
         f"data in {engine.home}, pid {os.getpid()}"
     )
     try:

@@ -19,6 +19,7 @@ from ingest.embedded.clickhouse.intake import ClientGoneError, Intake, read_inta
 from ingest.embedded.clickhouse.pipes import Pipe
 from ingest.embedded.clickhouse.request import Request, read_request
 from ingest.embedded.clickhouse.sessions import Sessions
+from ingest.embedded.clickhouse.users import User, Users
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -31,8 +32,9 @@ _BY_QUERY_ID = re.compile(r"(?i)\bquery_id\s*=\s*'([^'\\]*)'")
 class Server:
     """The ASGI app."""
 
-    def __init__(self, engine: Engine, *, max_queries: int) -> None:
+    def __init__(self, engine: Engine, users: Users, *, max_queries: int) -> None:
         self.engine = engine
+        self.users = users
         self.max_queries = max_queries
         self.sessions = Sessions(engine)
         self._threads = ThreadPoolExecutor(max_queries + 8, thread_name_prefix="query")
@@ -68,11 +70,8 @@ class Server:
             await self._query(request, receive, answer)
 
     async def _query(self, request: Request, receive: Receive, answer: Answer) -> None:
-        if request.user != "default" or request.password:
-            message = (
-                f"{request.user}: Authentication failed: password is incorrect, or there is no user with such name."
-            )
-            raise ClickHouseError(516, "AUTHENTICATION_FAILED", message)
+        loop = asyncio.get_running_loop()
+        user = await loop.run_in_executor(self._threads, self.users.admit, request.user, request.password)
         if len(self._running) >= self.max_queries:
             message = f"Too many simultaneous queries. Maximum: {self.max_queries}"
             raise ClickHouseError(202, "TOO_MANY_SIMULTANEOUS_QUERIES", message)
@@ -86,23 +85,25 @@ class Server:
                 if request.method != "POST" and not asked.is_read:
                     message = (
                         f"{request.user}: Cannot execute query in readonly mode. For queries over HTTP, "
-                        "method GET implies readonly."
+                        "method GET implies readonly"
                     )
                     raise ClickHouseError(164, "READONLY", message)
                 watch = asyncio.create_task(
                     self._watch(receive, request.query_id, is_insert=asked.kind == "insert_data")
                 )
                 try:
-                    await self._run(request, asked, intake, answer)
+                    await self._run(request, user, asked, intake, answer)
                 finally:
                     watch.cancel()
         finally:
             self._running.discard(request.query_id)
 
-    async def _run(self, request: Request, asked: statement.Statement, intake: Intake, answer: Answer) -> None:
+    async def _run(
+        self, request: Request, user: User, asked: statement.Statement, intake: Intake, answer: Answer
+    ) -> None:
         loop = asyncio.get_running_loop()
         wanted = request.default_format or "TabSeparated"
-        with self.sessions.hold(request) as held:
+        with self.sessions.hold(request, user.readonly) as held:
             if asked.kind != "result":
                 sql = self._command_text(asked, intake)
                 work = partial(

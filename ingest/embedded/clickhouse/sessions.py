@@ -20,8 +20,8 @@ _MAX_SESSIONS = 2_000
 class Held:
     """The connection of one request: its session's, or one of its own."""
 
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
+    def __init__(self, engine: Engine, readonly: int) -> None:
+        self.engine, self.readonly = engine, readonly
         self.connection: Connection | None = None
         self.is_busy = False
         self.expires_at = 0.0
@@ -30,11 +30,11 @@ class Held:
     def use(self, request: Request, asked: Statement, work: Callable[[Connection], _T]) -> _T:
         """Runs `work` with the request's database and settings; in a thread of the pool."""
         if not request.session_id:
-            with self.engine.connection() as connection:
+            with self.engine.connection(self.readonly) as connection:
                 prepare(connection, request.database, request.settings)
                 return work(connection)
         if self.connection is None:
-            self.connection = self.engine.connect()
+            self.connection = self.engine.connect(self.readonly)
         try:
             prepare(self.connection, request.database, request.settings)
             done = work(self.connection)
@@ -63,16 +63,17 @@ class Sessions:
 
     def __init__(self, engine: Engine, now: Callable[[], float] = time.monotonic) -> None:
         self._engine, self._now = engine, now
-        self._held: dict[str, Held] = {}
+        self._held: dict[tuple[str, str], Held] = {}
 
     @contextmanager
-    def hold(self, request: Request) -> Iterator[Held]:
+    def hold(self, request: Request, readonly: int = 0) -> Iterator[Held]:
         """The request's connection; raises ClickHouseError for a session that is locked, unknown or one too many."""
         if not request.session_id:
-            yield Held(self._engine)
+            yield Held(self._engine, readonly)
             return
         self._forget_idle()
-        session = self._held.get(request.session_id)
+        name = (request.user, request.session_id)
+        session = self._held.get(name)
         if session is None:
             if request.session_check:
                 raise ClickHouseError(372, "SESSION_NOT_FOUND", f"Session {request.session_id} not found")
@@ -80,7 +81,7 @@ class Sessions:
                 raise ClickHouseError(
                     202, "TOO_MANY_SIMULTANEOUS_QUERIES", f"Too many sessions. Maximum: {_MAX_SESSIONS}"
                 )
-            session = self._held[request.session_id] = Held(self._engine)
+            session = self._held[name] = Held(self._engine, readonly)
         if session.is_busy:
             message = f"Session {request.session_id} is locked by a concurrent client"
             raise ClickHouseError(373, "SESSION_IS_LOCKED", message)
