@@ -6,9 +6,11 @@ would otherwise be joined in an order it does not survive.
 
 import ipaddress
 import os
+import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ingest.embedded.clickhouse.owner import own
@@ -59,6 +61,16 @@ def serve(
     except (RuntimeError, OSError) as error:
         os.close(lock)
         raise MeterhouseError(f"the engine cannot open {home}: {str(error).splitlines()[0]}") from error
+
+    class _Quiet(uvicorn.Server):
+        """A server that a signal drains; uvicorn's own raises the signal again, and the engine would not be closed."""
+
+        @contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, self.handle_exit)
+            yield
+
     app = Server(engine, users, max_queries=max_queries)
     config = uvicorn.Config(
         app,
@@ -76,9 +88,7 @@ def serve(
         f"data in {engine.home}, pid {os.getpid()}"
     )
     try:
-        uvicorn.Server(config).run(sockets=[listener])
-    except KeyboardInterrupt:
-        pass
+        _Quiet(config).run(sockets=[listener])
     finally:
         app.close()
         engine.close()

@@ -1,0 +1,63 @@
+"""Bodies in every compression, in pieces."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingest.embedded.clickhouse.bodies import accepted, deflater, inflater
+from ingest.embedded.clickhouse.errors import ClickHouseError
+from ingest.embedded.clickhouse.intake import ClientGoneError, read_intake
+from ingest.embedded.clickhouse.request import read_request
+
+
+@pytest.mark.parametrize("name", ["gzip", "deflate", "lz4", "zstd", "br"])
+def test_what_is_compressed_comes_back_from_single_bytes(name: str) -> None:
+    deflate, inflate = deflater(name), inflater(name)
+    packed = deflate.compress(b"abc" * 1000) + deflate.compress(b"end") + deflate.flush()
+    assert b"".join(inflate.decompress(packed[i : i + 1]) for i in range(len(packed))) == b"abc" * 1000 + b"end"
+
+
+def test_only_what_the_client_takes_is_answered() -> None:
+    assert accepted("deflate, gzip;q=0.8") == "gzip"
+    assert accepted("identity") == ""
+
+
+def _body(*pieces: bytes, is_whole: bool = True) -> Any:
+    messages = [{"type": "http.request", "body": piece, "more_body": True} for piece in pieces]
+    messages.append({"type": "http.request", "body": b""} if is_whole else {"type": "http.disconnect"})
+    left = iter(messages)
+
+    async def receive() -> Any:
+        return next(left)
+
+    return receive
+
+
+def test_an_insert_s_body_goes_to_a_file_whatever_its_pieces(tmp_path: Path) -> None:
+    request = read_request("POST", "/", b"", [])
+    data = bytes(range(256)) * 4000
+    text = b"insert into t format Native\n" + data
+    pieces = [text[i : i + 999] for i in range(0, len(text), 999)]
+    with ThreadPoolExecutor(1) as threads:
+        intake = asyncio.run(read_intake(request, _body(*pieces), tmp_path, threads))
+    with intake:
+        assert intake.file is not None
+        assert intake.file.read_bytes() == data
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_insert_cut_short_leaves_nothing(tmp_path: Path) -> None:
+    request = read_request("POST", "/", b"query=insert+into+t+format+CSV", [])
+    with ThreadPoolExecutor(1) as threads, pytest.raises(ClientGoneError):
+        asyncio.run(read_intake(request, _body(b"1\n" * 200_000, b"2", is_whole=False), tmp_path, threads))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_broken_compression_is_an_exception_with_a_code(tmp_path: Path) -> None:
+    request = read_request("POST", "/", b"", [(b"content-encoding", b"gzip")])
+    with ThreadPoolExecutor(1) as threads, pytest.raises(ClickHouseError) as refused:
+        asyncio.run(read_intake(request, _body(b"no gzip"), tmp_path, threads))
+    assert refused.value.code == 271
