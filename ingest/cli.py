@@ -14,6 +14,7 @@ from ingest.doctor.command import doctor
 from ingest.embedded.command import down, embedded, status, up
 from ingest.errors import MeterhouseError
 from ingest.loader.command import load
+from ingest.loader.replay_command import replay
 from ingest.schema.command import migrate
 from ingest.simulate.command import simulate
 
@@ -33,6 +34,7 @@ app.command()(status)
 app.command()(doctor)
 app.command()(migrate)
 app.command()(load)
+app.add_typer(replay, name="replay")
 app.command()(simulate)
 
 

@@ -102,7 +102,7 @@ class Settings(BaseSettings):
     batch_age_s: Seconds = Field(default=0.5, description="Longest wait of an event for its batch to fill")
     inserts_in_flight: int = Field(default=2, ge=1, le=32, description="Inserts that overlap with reading")
     buffer_bytes: int = Field(
-        default=128 << 20,
+        default=64 << 20,
         ge=1 << 20,
         le=8 << 30,
         description="Most bytes of messages held in memory; partitions pause above it",

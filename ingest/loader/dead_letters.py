@@ -33,10 +33,27 @@ class DeadLetters:
         self._producer = producer
         self._metrics = metrics
 
-    def write(self, stream: Stream, run: Run, messages: Messages, rejected: Sequence[Rejected]) -> None:
-        """To the table, then to the topic; returns when both have them. Safe to repeat."""
+    def write(
+        self, stream: Stream, run: Run, messages: Messages, rejected: Sequence[Rejected], attempt: int = 0
+    ) -> None:
+        """To the table, then to the topic; returns when both have them.
+
+        From the second `attempt` on the table is asked first and gets what it lacks under another token: a token may
+        stand there without its rows (see ingest/landed.py).
+        """
         scrubbed = [scrub_payload(messages.values[one.index] or b"") for one in rejected]
-        self._insert(stream, run, messages, rejected, scrubbed)
+        token = run.token("dead")
+        if attempt == 0:
+            self._insert(stream, run, messages, list(zip(rejected, scrubbed, strict=True)), token)
+        else:
+            there = self._written(run)
+            missing = [
+                (one, payload)
+                for one, payload in zip(rejected, scrubbed, strict=True)
+                if messages.offsets[one.index] not in there
+            ]
+            if missing:
+                self._insert(stream, run, messages, missing, f"{token}:again{attempt}")
         self._produce(stream, run, messages, rejected, [payload for payload, _ in scrubbed])
 
     def _insert(
@@ -44,11 +61,11 @@ class DeadLetters:
         stream: Stream,
         run: Run,
         messages: Messages,
-        rejected: Sequence[Rejected],
-        scrubbed: Sequence[tuple[bytes, dict[str, int]]],
+        refused: Sequence[tuple[Rejected, tuple[bytes, dict[str, int]]]],
+        token: str,
     ) -> None:
         rows = []
-        for one, (payload, dropped) in zip(rejected, scrubbed, strict=True):
+        for one, (payload, dropped) in refused:
             event_id, workspace_id = _identity(payload)
             rows.append(
                 {
@@ -73,9 +90,24 @@ class DeadLetters:
             self._table,
             column_names=list(rows[0]),
             insert_block=io.BytesIO(b"\n".join(msgspec.json.encode(row) for row in rows)),
-            settings=insert_settings(self._client, run.token("dead")),
+            settings=insert_settings(self._client, token),
             fmt="JSONEachRow",
         )
+
+    def _written(self, run: Run) -> set[int]:
+        rows = self._client.query(
+            f"select _offset from {self._table} where _topic = {{topic:String}} "  # noqa: S608  # our own table's name
+            "and _topic_id = {topic_id:String} and _partition = {partition:Int32} "
+            "and _offset between {first:Int64} and {last:Int64}",
+            parameters={
+                "topic": run.source.topic,
+                "topic_id": run.source.topic_id,
+                "partition": run.source.partition,
+                "first": run.first,
+                "last": run.last,
+            },
+        ).result_rows
+        return {int(offset) for (offset,) in rows}
 
     def _produce(
         self,

@@ -47,12 +47,12 @@ class Intake:
     def add(self, messages: Messages, now_s: float) -> Iterator[Batch]:
         """Takes messages whose offsets are at or after `position`; yields the runs they fill."""
         while messages:
+            if messages.offsets[0] < self.position:  # between claims, or behind the last: done by somebody
+                messages = messages.slice(_until(messages.offsets, self.position - 1))
+                continue
             wall = self._redo[0].run.last if self._redo else None
             if wall is not None and messages.offsets[0] > wall:
                 yield from self.reach(messages.offsets[0], now_s)
-                continue
-            if self._redo and messages.offsets[0] < self._first:  # between two claims: done by somebody
-                messages = messages.slice(_until(messages.offsets, self._first - 1))
                 continue
             room = _until(messages.offsets, wall) if wall is not None else self._fitting(messages)
             if room == 0:

@@ -4,14 +4,14 @@ In: a Batch. Out: Landed, Fenced or Failed; never raises. Called from worker thr
 order because the loop hands out its batches one after the other (see `claim`), while inserts overlap.
 """
 
-import io
+import itertools
 import threading
 from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
-import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import structlog
 from clickhouse_connect.driver.client import Client
 
@@ -22,7 +22,7 @@ from ingest.loader.metrics import Metric, Metrics
 from ingest.loader.rejects import RejectGuard
 from ingest.loader.retry import Retrier, first_line
 from ingest.loader.run import Batch, Claim, Decoded, Failed, Fenced, Landed, Messages, Outcome, Rejected, Run, Stream
-from ingest.warehouse import insert_settings
+from ingest.loader.sending import Sending, with_origin
 from ingest.warehouse_errors import ErrorKind, kind_of
 
 # A run claimed longer ago than this may have been finished by somebody else: ask before sending its rows.
@@ -57,8 +57,10 @@ class Lander:
         """Decides the batch's bounds for everybody, or learns how they were decided."""
         if batch.claim is not None:
             return batch.claim
-        now_ms = self._clock.now_ms()
-        return self._retrier.call(f"claiming {batch.run}", lambda: self._ledger.claim(batch.run, now_ms))
+        now_ms, attempts = self._clock.now_ms(), itertools.count()
+        return self._retrier.call(
+            f"claiming {batch.run}", lambda: self._ledger.claim(batch.run, now_ms, next(attempts))
+        )
 
     def land(self, stream: Stream, batch: Batch, claimed: threading.Event) -> Outcome:
         """The whole protocol for one batch.
@@ -82,81 +84,71 @@ class Lander:
         messages = batch.messages
         decoded = stream.decoder.decode(messages.values, claim.judged_at_ms)
         self._guard.admit(batch.run, len(messages), decoded.rejected)
-        rejected = list(decoded.rejected)
-        if rejected:
-            self._retrier.call(
-                f"keeping the dead letters of {batch.run}",
-                lambda: self._dead_letters.write(stream, batch.run, messages, rejected),
-            )
         if self._clock.monotonic() - claimed_at_s > STALE_CLAIM_S and self._retrier.call(
             f"asking whether {batch.run} is done", lambda: self._ledger.is_done(batch.run)
         ):
-            return self._outcome(batch, decoded.rows.num_rows, len(rejected), decoded)
-        landed = 0
+            return _outcome(batch, decoded.rows.num_rows, len(decoded.rejected), decoded)
+        rejected = list(decoded.rejected)
+        if rejected:
+            self._refuse(stream, batch.run, messages, decoded.rejected, is_redo=batch.claim is not None)
+        sending = Sending(self._client, stream, claim, is_redo=batch.claim is not None)
         if decoded.rows.num_rows:
-            rows = _with_origin(batch.run, messages, decoded)
-            refused = self._insert(stream, batch.run, rows, decoded, messages)
-            landed = decoded.rows.num_rows - len(refused)
-            rejected += refused
+            rejected += self._insert(sending, batch.run, with_origin(batch.run, messages, decoded), messages)
+        landed = decoded.rows.num_rows - (len(rejected) - len(decoded.rejected))
         by_class = Counter(one.error_class for one in rejected)
+        attempts = itertools.count(1 if batch.claim is not None else 0)
         self._retrier.call(
-            f"recording {batch.run}", lambda: self._ledger.finish(batch, claim, decoded, landed, by_class)
+            f"recording {batch.run}",
+            lambda: self._ledger.finish(batch, claim, decoded, landed, by_class, sending.attempts, next(attempts)),
         )
         self._measure(batch, decoded, landed, by_class)
-        return self._outcome(batch, landed, len(rejected), decoded)
+        return _outcome(batch, landed, len(rejected), decoded)
 
-    def _insert(
-        self, stream: Stream, run: Run, rows: pa.RecordBatch, decoded: Decoded, messages: Messages
-    ) -> list[Rejected]:
+    def _refuse(
+        self, stream: Stream, run: Run, messages: Messages, rejected: Sequence[Rejected], *, is_redo: bool
+    ) -> None:
+        attempts = itertools.count(1 if is_redo else 0)
+        self._retrier.call(
+            f"keeping the dead letters of {run}",
+            lambda: self._dead_letters.write(stream, run, messages, rejected, next(attempts)),
+        )
+
+    def _insert(self, sending: Sending, run: Run, rows: pa.RecordBatch, messages: Messages) -> list[Rejected]:
         """Lands the rows; returns those the engine refuses, after they are in the dead letters."""
         started_s = self._clock.monotonic()
+        attempts = itertools.count(1 if sending.is_redo else 0)
         try:
-            body = _arrow_stream(rows)
-            self._retrier.call(f"landing {run}", lambda: self._send(stream.table, rows.schema.names, body, run))
+            self._retrier.call(f"landing {run}", lambda: sending.send(run, rows, next(attempts)))
         except Exception as error:
             if kind_of(error) is not ErrorKind.BAD_DATA:
                 raise
-            return self._bisect(stream, run, rows, decoded, messages, error)
-        self._metrics.observe(Metric.INSERT_SECONDS, self._clock.monotonic() - started_s, table=stream.table)
+            return self._bisect(sending, run, rows, messages, error)
+        self._metrics.observe(Metric.INSERT_SECONDS, self._clock.monotonic() - started_s, table=sending.stream.table)
         return []
 
     def _bisect(
-        self,
-        stream: Stream,
-        run: Run,
-        rows: pa.RecordBatch,
-        decoded: Decoded,
-        messages: Messages,
-        error: Exception,
+        self, sending: Sending, run: Run, rows: pa.RecordBatch, messages: Messages, error: Exception
     ) -> list[Rejected]:
         """Halves the run by offsets, the same way whoever does it, so that each half's token is the same again."""
-        if run.first == run.last or len(pa.compute.unique(rows.column("_offset"))) == 1:
-            offset = rows.column("_offset")[0].as_py()
-            index = messages.offsets.index(offset)
-            refused = [Rejected(index, REFUSED_BY_ENGINE, "", f"ClickHouse: {first_line(error)}")]
+        offsets = rows.column("_offset")
+        if len(pc.unique(offsets)) == 1:
+            offset = offsets[0].as_py()
+            refused = [
+                Rejected(messages.offsets.index(offset), REFUSED_BY_ENGINE, "", f"ClickHouse: {first_line(error)}")
+            ]
             alone = Run(run.source, offset, offset)
-            self._retrier.call(
-                f"keeping the dead letter {alone}",
-                lambda: self._dead_letters.write(stream, alone, messages, refused),
-            )
+            self._refuse(sending.stream, alone, messages, refused, is_redo=sending.is_redo)
             return refused
         middle = (run.first + run.last) // 2
-        low = rows.filter(pa.compute.less_equal(rows.column("_offset"), middle))
-        high = rows.filter(pa.compute.greater(rows.column("_offset"), middle))
         refused = []
-        for part, bounds in ((low, Run(run.source, run.first, middle)), (high, Run(run.source, middle + 1, run.last))):
+        for bounds, mask in (
+            (Run(run.source, run.first, middle), pc.less_equal(offsets, middle)),
+            (Run(run.source, middle + 1, run.last), pc.greater(offsets, middle)),
+        ):
+            part = rows.filter(mask)
             if part.num_rows:
-                refused += self._insert(stream, bounds, part, decoded, messages)
+                refused += self._insert(sending, bounds, part, messages)
         return refused
-
-    def _send(self, table: str, columns: Sequence[str], body: bytes, run: Run) -> None:
-        self._client.raw_insert(
-            table,
-            column_names=list(columns),
-            insert_block=io.BytesIO(body),
-            settings=insert_settings(self._client, run.token("rows")),
-            fmt="ArrowStream",
-        )
 
     def _measure(self, batch: Batch, decoded: Decoded, landed: int, by_class: Counter[str]) -> None:
         topic, metrics, now_ms = batch.run.source.topic, self._metrics, self._clock.now_ms()
@@ -176,39 +168,15 @@ class Lander:
                 Metric.EVENT_TO_LANDED_SECONDS, max(0, now_ms - decoded.min_occurred_ms) / 1000, topic=topic
             )
 
-    @staticmethod
-    def _outcome(batch: Batch, landed: int, rejected: int, decoded: Decoded) -> Landed:
-        return Landed(
-            run=batch.run,
-            messages=len(batch.messages),
-            landed=landed,
-            rejected=rejected,
-            lost=batch.lost,
-            size=batch.size,
-            max_appended_ms=max(batch.messages.appended_ms, default=None),
-            max_occurred_ms=decoded.max_occurred_ms,
-        )
 
-
-def _with_origin(run: Run, messages: Messages, decoded: Decoded) -> pa.RecordBatch:
-    """The decoder's rows with where each came from."""
-    origin = decoded.origin.to_numpy()
-    offsets = np.array(messages.offsets, dtype=np.int64)[origin]
-    appended = np.clip(np.array(messages.appended_ms, dtype=np.int64), 0, None)[origin]
-    rows: pa.RecordBatch = decoded.rows
-    count = rows.num_rows
-    for name, column in (
-        ("_topic", pa.DictionaryArray.from_arrays(pa.array(np.zeros(count, np.int8)), [run.source.topic])),
-        ("_partition", pa.array(np.full(count, run.source.partition, np.int32))),
-        ("_offset", pa.array(offsets)),
-        ("_appended_at", pa.array(appended).cast(pa.timestamp("ms", "UTC"))),
-    ):
-        rows = rows.append_column(name, column)
-    return rows
-
-
-def _arrow_stream(rows: pa.RecordBatch) -> bytes:
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, rows.schema) as writer:
-        writer.write_batch(rows)
-    return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]  # pyarrow has no types
+def _outcome(batch: Batch, landed: int, rejected: int, decoded: Decoded) -> Landed:
+    return Landed(
+        run=batch.run,
+        messages=len(batch.messages),
+        landed=landed,
+        rejected=rejected,
+        lost=batch.lost,
+        size=batch.size,
+        max_appended_ms=max(batch.messages.appended_ms, default=None),
+        max_occurred_ms=decoded.max_occurred_ms,
+    )

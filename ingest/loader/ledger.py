@@ -5,6 +5,7 @@ In: runs and counts. Out: claims as everybody sees them. The compare-and-set of 
 """
 
 import io
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -18,6 +19,8 @@ from ingest.warehouse import insert_settings
 
 # Claims of a source that can be open at once is the number of runs in flight; far below this many.
 _MOST_CLAIMS: Final = 10_000
+_READ_BACKS: Final = 6
+_READ_BACK_PAUSE_S: Final = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,10 @@ class Progress:
     partition_count: int
 
 
+class LostClaimError(Exception):
+    """A claim's token is known to the engine and its row is not (see ingest/landed.py); worth another attempt."""
+
+
 class Ledger:
     """Reads and writes the ops tables as `owner`; threads may share it."""
 
@@ -51,8 +58,12 @@ class Ledger:
         self._ops = ops
         self.owner = owner
 
-    def claim(self, run: Run, judged_at_ms: int) -> Claim:
-        """Claims `run` unless its first offset is claimed; returns the claim that holds, whoever's it is."""
+    def claim(self, run: Run, judged_at_ms: int, attempt: int = 0) -> Claim:
+        """Claims `run` unless its first offset is claimed; returns the claim that holds, whoever's it is.
+
+        Raises LostClaimError where the token is taken and no row is there even after a while: a later attempt (from
+        1) claims under another token.
+        """
         source = run.source
         self.insert(
             f"{self._ops}.load_claims",
@@ -65,16 +76,21 @@ class Ledger:
                     "owner": self.owner,
                 }
             ],
-            run.claim_token,
+            run.claim_token if attempt == 0 else f"{run.claim_token}:again",
         )
-        rows = self._client.query(
-            f"select last_offset, toUnixTimestamp64Milli(judged_at), owner from {self._ops}.load_claims "  # noqa: S608
-            "where topic = {topic:String} and topic_id = {topic_id:String} and partition = {partition:Int32} "
-            "and first_offset = {first:Int64} order by claimed_at limit 1",
-            parameters={**_keys(source), "first": run.first},
-        ).result_rows
-        last, judged_at, owner = rows[0]
-        return Claim(Run(source, run.first, int(last)), int(judged_at), str(owner))
+        for _ in range(_READ_BACKS):
+            rows = self._client.query(
+                "select last_offset, toUnixTimestamp64Milli(judged_at), owner "  # noqa: S608  # our own table's name
+                f"from {self._ops}.load_claims where topic = {{topic:String}} and topic_id = {{topic_id:String}} "
+                "and partition = {partition:Int32} and first_offset = {first:Int64} order by claimed_at limit 1",
+                parameters={**_keys(source), "first": run.first},
+            ).result_rows
+            if rows:
+                last, judged_at, owner = rows[0]
+                return Claim(Run(source, run.first, int(last)), int(judged_at), str(owner))
+            # Another's claim may hold the token a moment before its row can be seen.
+            time.sleep(_READ_BACK_PAUSE_S)
+        raise LostClaimError(f"{run} was claimed by a token without a row")
 
     def take_up(self, source: Source) -> Position:
         """What is claimed and not done, and where the chain ends."""
@@ -112,8 +128,20 @@ class Ledger:
         )
         return int(answer.result_rows[0][0]) > 0
 
-    def finish(self, batch: Batch, claim: Claim, decoded: Decoded, landed: int, rejected: Mapping[str, int]) -> None:
-        """Writes the proof that the run is in."""
+    def finish(
+        self,
+        batch: Batch,
+        claim: Claim,
+        decoded: Decoded,
+        landed: int,
+        rejected: Mapping[str, int],
+        attempts: int,
+        attempt: int,
+    ) -> None:
+        """Writes the proof that the run is in. `attempts` is how often the rows were sent; from the second `attempt` on
+        the proof is looked for first, since a token may stand without its row."""
+        if attempt and self.is_done(claim.run):
+            return
         messages = batch.messages
         self.insert(
             f"{self._ops}.load_batches",
@@ -136,10 +164,10 @@ class Ledger:
                     "owner": self.owner,
                     "rejected_by_class": dict(rejected),
                     "dropped_fields": dict(decoded.dropped_fields),
-                    "insert_attempts": 1,
+                    "insert_attempts": attempts,
                 }
             ],
-            claim.run.token("done"),
+            claim.run.token("done") + (f":again{attempt}" if attempt else ""),
         )
 
     def report(self, rows: Sequence[Progress], token: str) -> None:

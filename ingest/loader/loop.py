@@ -196,7 +196,7 @@ class Loop:
             # An eager assignment replaces the whole: partitions already read go on where they are.
             newly = {(one.topic, one.partition) for one in fresh}
             fresh += [
-                TopicPartition(topic, number, one.intake.position)
+                TopicPartition(topic, number, one.read_to)
                 for (topic, number), one in self._partitions.items()
                 if (topic, number) not in newly
             ]
@@ -208,7 +208,7 @@ class Loop:
     def _open(self, taken: Taken) -> None:
         stream = self._streams[taken.key[0]]
         intake = Intake(taken.source, taken.position, taken.redo, self._limits.batch)
-        partition = Partition(stream, taken.source, intake, next_offset=intake.position)
+        partition = Partition(stream, taken.source, intake, next_offset=intake.position, read_to=taken.start)
         self._partitions[taken.key] = partition
         now_s = self._clock.monotonic()
         if taken.start > intake.position:
@@ -238,10 +238,11 @@ class Loop:
     def _take_in(self, partition: Partition | None, messages: Messages, now_s: float) -> None:
         if partition is None or not messages:
             return
-        if messages.offsets[0] < partition.intake.position:
+        if messages.offsets[0] < partition.read_to:
             log.warning("offsets_went_back", source=str(partition.source), to=messages.offsets[0])
             self._again((partition.source.topic, partition.source.partition))
             return
+        partition.read_to = messages.offsets[-1] + 1
         topic = partition.source.topic
         self._metrics.count(Metric.MESSAGES_READ, len(messages), topic=topic)
         self._metrics.count(Metric.BYTES_READ, messages.size, topic=topic)

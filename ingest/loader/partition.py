@@ -1,6 +1,7 @@
 """The state of one assigned partition: its intake, the batches that wait and those that fly.
 
-Touched only by the loop's thread. `next_offset` is the landed prefix: everything before it is in, for good.
+Touched only by the loop's thread. `next_offset` is the landed prefix: everything before it is in, for good;
+`read_to` is where the consumer reads on.
 """
 
 import threading
@@ -30,6 +31,7 @@ class Partition:
     source: Source
     intake: Intake
     next_offset: int
+    read_to: int
     ready: deque[Batch] = field(default_factory=deque)
     flying: deque[Flight] = field(default_factory=deque)
     committed: int = -1

@@ -41,7 +41,7 @@ from ingest.warehouse import connect
 from ingest.warehouse_errors import ErrorKind, kind_of
 
 # librdkafka reads ahead into a queue of its own; bounded so that the process is, whatever the backlog.
-_READ_AHEAD_KB: Final = 32_768
+_READ_AHEAD_KB: Final = 16_384
 
 log = structlog.get_logger()
 
@@ -82,6 +82,7 @@ def run_loader(
     streams = agent_events(settings)
     topics = [stream.topic for stream in streams]
     with contextlib.ExitStack() as stack:
+        stack.enter_context(_signals(stopping))
         client = connect(
             settings.clickhouse,
             connect_timeout_s=settings.clickhouse_connect_timeout_s,
@@ -138,6 +139,9 @@ def run_loader(
         reporter = Reporter(
             reporting_admin, ledger, loop.standings, metrics, SYSTEM_CLOCK, settings.progress_interval_s
         )
+        # pyarrow loads a second's worth of modules at its first use: before the first message waits for it.
+        for stream in streams:
+            stream.decoder.decode([b"{}"], 0)
         consumer.subscribe(topics, on_assign=loop.on_assign, on_revoke=loop.on_revoke, on_lost=loop.on_lost)
         log.info("loading", topics=",".join(topics), owner=ledger.owner, metrics_port=server.port, drain=drain)
         watchdog.start()
@@ -149,11 +153,10 @@ def run_loader(
                 on_progress(LoadProgress(loop.tally.landed, loop.tally.rejected, remaining))
             return finish is not None and finish.is_reached()
 
-        with _signals(stopping):
-            try:
-                loop.run(stopping, is_finished)
-            finally:
-                reporter.close()
+        try:
+            loop.run(stopping, is_finished)
+        finally:
+            reporter.close()
         tally = loop.tally
     seconds = time.monotonic() - started_s
     log.info("loaded", messages=tally.messages, landed=tally.landed, rejected=tally.rejected, lost=tally.lost)
