@@ -87,7 +87,7 @@ def test_whole_columns_and_the_careful_path_give_the_same_rows_and_the_same_refu
 
 
 def test_each_odd_value_in_each_field_is_treated_as_judge_treats_it() -> None:
-    odd = [
+    odd: list[object] = [
         None,
         True,
         -1,
