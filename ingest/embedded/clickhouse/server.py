@@ -72,6 +72,11 @@ class Server:
     async def _query(self, request: Request, receive: Receive, answer: Answer) -> None:
         loop = asyncio.get_running_loop()
         user = await loop.run_in_executor(self._threads, self.users.admit, request.user, request.password)
+        if request.has_native_compression or request.has_native_decompression:
+            message = "compress=1 and decompress=1 are not supported here; use Content-Encoding and Accept-Encoding"
+            raise ClickHouseError(48, "NOT_IMPLEMENTED", message)
+        if request.headers.get("content-type", "").startswith("multipart/"):
+            raise ClickHouseError(48, "NOT_IMPLEMENTED", "External tables and forms are not supported here yet")
         if len(self._running) >= self.max_queries:
             message = f"Too many simultaneous queries. Maximum: {self.max_queries}"
             raise ClickHouseError(202, "TOO_MANY_SIMULTANEOUS_QUERIES", message)
