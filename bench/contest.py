@@ -177,7 +177,7 @@ def _wait_rows(client: Client, table: str, wanted: int, pid: int) -> float:
     """Epoch seconds when the table first answered with all rows, or when the loader ended without them."""
     deadline = time.monotonic() + LOADER_DEADLINE_S
     while _rows(client, table) < wanted and processes.identity(pid) is not None and time.monotonic() < deadline:
-        time.sleep(0.02)
+        time.sleep(0.05)
     return time.time()
 
 
