@@ -42,15 +42,15 @@ embedded.command("clickhouse")(clickhouse)
 
 
 def up() -> None:
-    """Start the embedded engine and broker in the background, make tables and topics; safe to repeat."""
+    """Start engine, broker and loader in the background, make tables and topics; safe to repeat."""
     from rich.console import Console
 
-    from ingest.embedded.stack import Stack
+    from ingest.embedded.stack import Stack, loader_part
     from ingest.settings import load_settings
 
     console = Console(highlight=False, soft_wrap=True)
     settings = load_settings()
-    stack = Stack(settings, say=lambda line: console.print(line, markup=False))
+    stack = Stack(settings, say=lambda line: console.print(line, markup=False), extra=[loader_part(settings)])
     stack.up()
     console.print(
         f"up: ClickHouse {settings.clickhouse.public}, Kafka {settings.bootstrap}; "
