@@ -26,6 +26,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 _HELD_BYTES = 1 << 20
+_CANCEL_EVERY_S = 0.5
 _BY_QUERY_ID = re.compile(r"(?i)\bquery_id\s*=\s*'([^'\\]*)'")
 
 
@@ -132,7 +133,7 @@ class Server:
                 if not future.done():
                     await loop.run_in_executor(self._threads, self.engine.cancel, request.query_id)
                     await pipe.drain()
-                await asyncio.wait([future])
+                    await asyncio.wait([future])
                 pipe.close()
 
     async def _stream(self, pipe: Pipe, future: "asyncio.Future[tuple[bytes, Summary]]", answer: Answer) -> None:
@@ -161,8 +162,10 @@ class Server:
         """Ends the query of a client that goes away; an insert whose body is here goes on, as in ClickHouse."""
         while (await receive())["type"] != "http.disconnect":
             pass
-        if not is_insert:
+        # Again and again until this task is cancelled with the request: the query may not have begun at the first time.
+        while not is_insert:
             await asyncio.get_running_loop().run_in_executor(self._threads, self.engine.cancel, query_id)
+            await asyncio.sleep(_CANCEL_EVERY_S)
 
     def close(self) -> None:
         """Cancels what still runs and ends the sessions."""

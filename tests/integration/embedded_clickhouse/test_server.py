@@ -56,7 +56,7 @@ def test_what_is_inserted_in_any_compression_is_read_back_once_a_token(engine: E
 
 def test_an_exception_in_the_middle_of_a_stream_reaches_the_client(engine: Engine) -> None:
     with pytest.raises(StreamFailureError, match="Code: 395"):
-        _client(engine).query("select number, throwIf(number = 9000000) from numbers(10000000)").result_rows
+        _ = _client(engine).query("select number, throwIf(number = 9000000) from numbers(10000000)").result_rows
 
 
 def test_an_exception_has_clickhouse_s_code_status_and_the_client_s_own_text(engine: Engine) -> None:
