@@ -136,10 +136,15 @@ def quote(text: str) -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
+def quote_name(name: str) -> str:
+    """A quoted identifier."""
+    return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"
+
+
 def prepare(connection: Connection, database: str, settings: Mapping[str, str]) -> None:
     """Makes a connection's database and settings those of a request; raises ClickHouseError as the engine would."""
     if database:
-        run(connection, "USE `" + database.replace("\\", "\\\\").replace("`", "\\`") + "`", {})
+        run(connection, f"USE {quote_name(database)}", {})
     for name in settings:
         if not name.replace("_", "").isalnum():
             raise ClickHouseError(115, "UNKNOWN_SETTING", f"Unknown setting '{name}'")

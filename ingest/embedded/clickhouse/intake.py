@@ -15,6 +15,7 @@ from typing import Any
 from ingest.embedded.clickhouse import statement
 from ingest.embedded.clickhouse.bodies import inflater
 from ingest.embedded.clickhouse.errors import ClickHouseError
+from ingest.embedded.clickhouse.forms import ExternalTable, read_form
 from ingest.embedded.clickhouse.request import Request
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -29,12 +30,20 @@ class ClientGoneError(Exception):
 
 
 class Intake:
-    """A whole request: `text`, and for an insert its `statement` and the `file` of its data."""
+    """A whole request: `text`, for an insert its `statement` and the `file` of its data, of a form its `tables`."""
 
-    def __init__(self) -> None:
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.tables: list[ExternalTable] = []
         self.text = ""
         self.statement: statement.Statement | None = None
         self.file: Path | None = None
+
+    def take_text(self, body: bytes, *, is_form: bool) -> None:
+        """The body of what is no insert with data: a query's text or a form."""
+        if is_form:
+            self.request, self.tables = read_form(self.request, body)
+        self.text = self.request.query if is_form else _decode(body)
 
     def __enter__(self) -> "Intake":
         return self
@@ -47,11 +56,12 @@ class Intake:
 async def read_intake(request: Request, receive: Receive, spool: Path, threads: Executor) -> Intake:
     """Reads the request's body to its end."""
     loop = asyncio.get_running_loop()
-    intake, head = Intake(), bytearray()
-    if request.query:
+    intake, head = Intake(request), bytearray()
+    is_form = request.headers.get("content-type", "").startswith("multipart/form-data")
+    if request.query and not is_form:
         head += request.query.encode() + b"\n"
     target = None
-    is_judged = False
+    is_judged = is_form
     try:
         async for chunk in _chunks(request, receive):
             if target is not None:
@@ -66,7 +76,7 @@ async def read_intake(request: Request, receive: Receive, spool: Path, threads: 
         if not is_judged:
             target = _begin_data(intake, bytes(head), spool)
         if target is None:
-            intake.text = _decode(bytes(head))
+            intake.take_text(bytes(head), is_form=is_form)
     except BaseException:
         intake.__exit__()
         raise

@@ -65,7 +65,7 @@ def read_request(method: str, path: str, url_query: bytes, raw_headers: Iterable
         password=password,
         query_id=given.get("query_id") or str(uuid.uuid4()),
         database=given.get("database") or headers.get("x-clickhouse-database", ""),
-        default_format=given.get("default_format") or headers.get("x-clickhouse-format", ""),
+        default_format=format_name(given.get("default_format") or headers.get("x-clickhouse-format", "")),
         session_id=given.get("session_id", ""),
         session_timeout_s=_timeout(given.get("session_timeout", "60")),
         session_check=given.get("session_check") == "1",
@@ -77,6 +77,13 @@ def read_request(method: str, path: str, url_query: bytes, raw_headers: Iterable
         parameters={name[6:]: value for name, value in given.items() if name.startswith("param_")},
         headers=headers,
     )
+
+
+def format_name(text: str) -> str:
+    """The name of a format, or ''; it becomes part of a statement, so nothing but a name passes."""
+    if text and not text.isidentifier():
+        raise ClickHouseError(73, "UNKNOWN_FORMAT", f"Unknown format {text}")
+    return text
 
 
 def _credentials(given: dict[str, str], headers: dict[str, str]) -> tuple[str, str]:

@@ -76,8 +76,6 @@ class Server:
         if request.has_native_compression or request.has_native_decompression:
             message = "compress=1 and decompress=1 are not supported here; use Content-Encoding and Accept-Encoding"
             raise ClickHouseError(48, "NOT_IMPLEMENTED", message)
-        if request.headers.get("content-type", "").startswith("multipart/"):
-            raise ClickHouseError(48, "NOT_IMPLEMENTED", "External tables and forms are not supported here yet")
         if len(self._running) >= self.max_queries:
             message = f"Too many simultaneous queries. Maximum: {self.max_queries}"
             raise ClickHouseError(202, "TOO_MANY_SIMULTANEOUS_QUERIES", message)
@@ -87,6 +85,7 @@ class Server:
         self._running.add(request.query_id)
         try:
             with await read_intake(request, receive, self.engine.spool, self._threads) as intake:
+                request = intake.request
                 asked = statement.parse(intake.text) if intake.statement is None else intake.statement
                 if request.method != "POST" and not asked.is_read:
                     message = (
@@ -110,6 +109,7 @@ class Server:
         loop = asyncio.get_running_loop()
         wanted = request.default_format or "TabSeparated"
         with self.sessions.hold(request, user.readonly) as held:
+            held.tables = intake.tables
             if asked.kind != "result":
                 sql = self._command_text(asked, intake)
                 work = partial(

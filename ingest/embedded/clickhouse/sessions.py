@@ -3,13 +3,15 @@
 A setting in the URL holds for its query only: after it the setting is reset and the session's own SETs are said again.
 """
 
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from ingest.embedded.clickhouse.engine import Connection, Engine, prepare, run
+from ingest.embedded.clickhouse.engine import Connection, Engine, prepare, quote, quote_name, run
 from ingest.embedded.clickhouse.errors import ClickHouseError
+from ingest.embedded.clickhouse.forms import ExternalTable
 from ingest.embedded.clickhouse.request import Request
 from ingest.embedded.clickhouse.statement import Statement
 
@@ -26,17 +28,20 @@ class Held:
         self.is_busy = False
         self.expires_at = 0.0
         self.said: list[str] = []
+        self.tables: list[ExternalTable] = []
 
     def use(self, request: Request, asked: Statement, work: Callable[[Connection], _T]) -> _T:
         """Runs `work` with the request's database and settings; in a thread of the pool."""
         if not request.session_id:
             with self.engine.connection(self.readonly) as connection:
                 prepare(connection, request.database, request.settings)
+                self._load(connection)
                 return work(connection)
         if self.connection is None:
             self.connection = self.engine.connect(self.readonly)
         try:
             prepare(self.connection, request.database, request.settings)
+            self._load(self.connection)
             done = work(self.connection)
         finally:
             self._restore(self.connection, request)
@@ -44,7 +49,20 @@ class Held:
             self.said.append(asked.text)
         return done
 
+    def _load(self, connection: Connection) -> None:
+        """Makes the request's external tables."""
+        for table in self.tables:
+            name = quote_name(table.name)
+            run(connection, f"CREATE TEMPORARY TABLE {name} ({table.structure})", {})
+            with tempfile.NamedTemporaryFile(dir=self.engine.spool, prefix="table-") as file:
+                file.write(table.data)
+                file.flush()
+                source = f"FROM INFILE {quote(file.name)} COMPRESSION 'none'"
+                run(connection, f"INSERT INTO {name} {source} FORMAT {table.format}", {})
+
     def _restore(self, connection: Connection, request: Request) -> None:
+        for table in self.tables:
+            run(connection, f"DROP TEMPORARY TABLE IF EXISTS {quote_name(table.name)}", {})
         for name in request.settings:
             try:
                 run(connection, f"SET {name} = DEFAULT", {})

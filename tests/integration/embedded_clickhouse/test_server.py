@@ -16,6 +16,7 @@ import clickhouse_connect
 import pytest
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import DatabaseError, StreamFailureError
+from clickhouse_connect.driver.external import ExternalData
 
 from ingest.embedded.stack import answers_ok
 from tests.conftest import Engine
@@ -103,6 +104,17 @@ def test_a_running_query_ends_by_kill_by_time_and_by_its_client_going_away(engin
     with pytest.raises(TimeoutError):
         urllib.request.urlopen(f"{url}/?{urlencode({'query': endless, 'query_id': 'left'})}", timeout=0.5)  # noqa: S310
     _until(lambda: "query_id=left" not in _post(url, "show processlist"))
+
+
+def test_external_tables_are_there_for_their_query_alone(engine: Engine) -> None:
+    client = _client(engine)
+    one = ExternalData(file_name="ids", data=b"1\ta,b\n3\tc\n", fmt="TSV", structure=["a UInt8", "s String"])
+    assert client.query("select sum(a), max(s) from ids", external_data=one).result_rows == [(4, "c")]
+    two = ExternalData(file_name="ids", data=b"7,8\n", fmt="CSV", types=["UInt8", "Decimal(9, 2)"])
+    two_rows = client.query("select _1 + {x:UInt8} from ids", external_data=two, parameters={"x": 2}).result_rows
+    assert two_rows == [(9,)]
+    with pytest.raises(DatabaseError, match="UNKNOWN_TABLE"):
+        client.query("select * from ids")
 
 
 def test_a_reader_reads_and_can_do_no_more(engine: Engine) -> None:
