@@ -38,22 +38,18 @@ class DeadLetters:
     ) -> None:
         """To the table, then to the topic; returns when both have them.
 
-        From the second `attempt` on the table is asked first and gets what it lacks under another token: a token may
-        stand there without its rows (see ingest/landed.py).
+        From the second `attempt` on the table is asked too, and gets what it lacks under another token: a token may
+        stand without its rows (see ingest/landed.py). The first token comes first all the same, so that an earlier
+        request of ours that is still on its way finds it taken.
         """
         scrubbed = [scrub_payload(messages.values[one.index] or b"") for one in rejected]
-        token = run.token("dead")
-        if attempt == 0:
-            self._insert(stream, run, messages, list(zip(rejected, scrubbed, strict=True)), token)
-        else:
+        refused = list(zip(rejected, scrubbed, strict=True))
+        self._insert(stream, run, messages, refused, run.token("dead"))
+        if attempt:
             there = self._written(run)
-            missing = [
-                (one, payload)
-                for one, payload in zip(rejected, scrubbed, strict=True)
-                if messages.offsets[one.index] not in there
-            ]
+            missing = [one for one in refused if messages.offsets[one[0].index] not in there]
             if missing:
-                self._insert(stream, run, messages, missing, f"{token}:again{attempt}")
+                self._insert(stream, run, messages, missing, f"{run.token('dead')}:again{attempt}")
         self._produce(stream, run, messages, rejected, [payload for payload, _ in scrubbed])
 
     def _insert(

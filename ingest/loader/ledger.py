@@ -62,35 +62,40 @@ class Ledger:
         """Claims `run` unless its first offset is claimed; returns the claim that holds, whoever's it is.
 
         Raises LostClaimError where the token is taken and no row is there even after a while: a later attempt (from
-        1) claims under another token.
+        1) then claims under another token too.
         """
         source = run.source
-        self.insert(
-            f"{self._ops}.load_claims",
-            [
-                {
-                    **_keys(source),
-                    "first_offset": run.first,
-                    "last_offset": run.last,
-                    "judged_at": sql_time(judged_at_ms),
-                    "owner": self.owner,
-                }
-            ],
-            run.claim_token if attempt == 0 else f"{run.claim_token}:again",
-        )
+        row = {
+            **_keys(source),
+            "first_offset": run.first,
+            "last_offset": run.last,
+            "judged_at": sql_time(judged_at_ms),
+            "owner": self.owner,
+        }
+        self.insert(f"{self._ops}.load_claims", [row], run.claim_token)
+        found = self._claim_of(run)
+        if found is None and attempt:
+            self.insert(f"{self._ops}.load_claims", [row], f"{run.claim_token}:again")
+            found = self._claim_of(run)
+        if found is not None:
+            return found
+        raise LostClaimError(f"{run} was claimed by a token without a row")
+
+    def _claim_of(self, run: Run) -> Claim | None:
+        """The first claim of the run's first offset; None where none can be seen, even after a while."""
         for _ in range(_READ_BACKS):
             rows = self._client.query(
                 "select last_offset, toUnixTimestamp64Milli(judged_at), owner "  # noqa: S608  # our own table's name
                 f"from {self._ops}.load_claims where topic = {{topic:String}} and topic_id = {{topic_id:String}} "
                 "and partition = {partition:Int32} and first_offset = {first:Int64} order by claimed_at limit 1",
-                parameters={**_keys(source), "first": run.first},
+                parameters={**_keys(run.source), "first": run.first},
             ).result_rows
             if rows:
                 last, judged_at, owner = rows[0]
-                return Claim(Run(source, run.first, int(last)), int(judged_at), str(owner))
+                return Claim(Run(run.source, run.first, int(last)), int(judged_at), str(owner))
             # Another's claim may hold the token a moment before its row can be seen.
             time.sleep(_READ_BACK_PAUSE_S)
-        raise LostClaimError(f"{run} was claimed by a token without a row")
+        return None
 
     def take_up(self, source: Source) -> Position:
         """What is claimed and not done, and where the chain ends."""
@@ -138,37 +143,32 @@ class Ledger:
         attempts: int,
         attempt: int,
     ) -> None:
-        """Writes the proof that the run is in. `attempts` is how often the rows were sent; from the second `attempt` on
-        the proof is looked for first, since a token may stand without its row."""
-        if attempt and self.is_done(claim.run):
-            return
+        """Writes the proof that the run is in. `attempts` is how often the rows were sent; from the second `attempt`
+        on the proof is looked for too, since a token may stand without its row."""
         messages = batch.messages
-        self.insert(
-            f"{self._ops}.load_batches",
-            [
-                {
-                    **_keys(claim.run.source),
-                    "first_offset": claim.run.first,
-                    "last_offset": claim.run.last,
-                    "messages": len(messages),
-                    "landed": landed,
-                    "rejected": sum(rejected.values()),
-                    "dropped": 0,
-                    "lost": batch.lost,
-                    "bytes": batch.size,
-                    "min_occurred_at": sql_time(decoded.min_occurred_ms),
-                    "max_occurred_at": sql_time(decoded.max_occurred_ms),
-                    "min_appended_at": sql_time(min(messages.appended_ms, default=None)),
-                    "max_appended_at": sql_time(max(messages.appended_ms, default=None)),
-                    "judged_at": sql_time(claim.judged_at_ms),
-                    "owner": self.owner,
-                    "rejected_by_class": dict(rejected),
-                    "dropped_fields": dict(decoded.dropped_fields),
-                    "insert_attempts": attempts,
-                }
-            ],
-            claim.run.token("done") + (f":again{attempt}" if attempt else ""),
-        )
+        row = {
+            **_keys(claim.run.source),
+            "first_offset": claim.run.first,
+            "last_offset": claim.run.last,
+            "messages": len(messages),
+            "landed": landed,
+            "rejected": sum(rejected.values()),
+            "dropped": 0,
+            "lost": batch.lost,
+            "bytes": batch.size,
+            "min_occurred_at": sql_time(decoded.min_occurred_ms),
+            "max_occurred_at": sql_time(decoded.max_occurred_ms),
+            "min_appended_at": sql_time(min(messages.appended_ms, default=None)),
+            "max_appended_at": sql_time(max(messages.appended_ms, default=None)),
+            "judged_at": sql_time(claim.judged_at_ms),
+            "owner": self.owner,
+            "rejected_by_class": dict(rejected),
+            "dropped_fields": dict(decoded.dropped_fields),
+            "insert_attempts": attempts,
+        }
+        self.insert(f"{self._ops}.load_batches", [row], claim.run.token("done"))
+        if attempt and not self.is_done(claim.run):
+            self.insert(f"{self._ops}.load_batches", [row], f"{claim.run.token('done')}:again{attempt}")
 
     def report(self, rows: Sequence[Progress], token: str) -> None:
         """Rewrites the rows of ops.load_progress for these sources."""
