@@ -6,6 +6,7 @@ to a mebibyte, so that an early error has its HTTP status; a later one follows C
 
 import asyncio
 import re
+import tempfile
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -128,13 +129,29 @@ class Server:
             work = partial(held.use, request, asked, partial(_to_end, sql=sql, request=request, wanted=wanted))
             future = loop.run_in_executor(self._threads, pipe.closing(work))
             try:
-                await self._stream(pipe, future, answer)
+                await (self._spool if request.is_waiting_for_end else self._stream)(pipe, future, answer)
             finally:
                 if not future.done():
                     await loop.run_in_executor(self._threads, self.engine.cancel, request.query_id)
                     await pipe.drain()
                     await asyncio.wait([future])
                 pipe.close()
+
+    async def _spool(self, pipe: Pipe, future: "asyncio.Future[tuple[bytes, Summary]]", answer: Answer) -> None:
+        """An answer that begins after its end is known, held in a file: its errors all have a status."""
+        loop = asyncio.get_running_loop()
+        with tempfile.SpooledTemporaryFile(_HELD_BYTES, dir=str(self.engine.spool), prefix="result-") as file:
+            while chunk := await pipe.read():
+                await loop.run_in_executor(self._threads, file.write, chunk)
+            answer.summary = (await future)[1]
+            size = file.tell()
+            file.seek(0)
+            if size <= _HELD_BYTES:
+                await answer.whole(200, file.read(), answer_format=answer.format)
+                return
+            while chunk := await loop.run_in_executor(self._threads, file.read, _HELD_BYTES):
+                await answer.part(chunk)
+            await answer.end()
 
     async def _stream(self, pipe: Pipe, future: "asyncio.Future[tuple[bytes, Summary]]", answer: Answer) -> None:
         held = bytearray()

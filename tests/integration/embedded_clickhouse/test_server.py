@@ -56,8 +56,14 @@ def test_what_is_inserted_in_any_compression_is_read_back_once_a_token(engine: E
 
 
 def test_an_exception_in_the_middle_of_a_stream_reaches_the_client(engine: Engine) -> None:
-    with pytest.raises(StreamFailureError, match="Code: 395"):
-        _ = _client(engine).query("select number, throwIf(number = 9000000) from numbers(10000000)").result_rows
+    with (
+        pytest.raises(StreamFailureError, match="Code: 395"),
+        _client(engine).query_row_block_stream(
+            "select number, throwIf(number = 9000000) from numbers(10000000)"
+        ) as rows,
+    ):
+        for _ in rows:
+            pass
 
 
 def test_an_exception_has_clickhouse_s_code_status_and_the_client_s_own_text(engine: Engine) -> None:
@@ -68,6 +74,15 @@ def test_an_exception_has_clickhouse_s_code_status_and_the_client_s_own_text(eng
     body = refused.value.read().decode()
     assert "(UNKNOWN_TABLE)" in body
     assert "OUTFILE" not in body
+
+
+def test_an_answer_waited_for_to_its_end_has_the_status_of_its_end(engine: Engine) -> None:
+    url = _address(engine)
+    with pytest.raises(HTTPError, match="500"):
+        _post(url, "select throwIf(number = 9000000) from numbers(10000000)", wait_end_of_query="1")
+    whole = _post(url, "select number from numbers(1000000)", wait_end_of_query="1")
+    assert whole == _post(url, "select number from numbers(1000000)")
+    assert _post(url, "select 1 where 0", wait_end_of_query="1") == ""
 
 
 def test_a_session_keeps_tables_and_settings_and_a_url_setting_holds_for_one_query(engine: Engine) -> None:
