@@ -191,6 +191,7 @@ def test_the_commands_outlive_their_shell_and_say_how_it_is(own: Settings) -> No
         "METERHOUSE_HOME": str(own.home),
         "METERHOUSE_EMBEDDED_CLICKHOUSE_PORT": str(own.embedded_clickhouse_port),
         "METERHOUSE_EMBEDDED_KAFKA_PORT": str(own.embedded_kafka_port),
+        "METERHOUSE_METRICS_PORT": str(free_port()),
     }
 
     def run(*command: str) -> "subprocess.CompletedProcess[str]":
@@ -204,7 +205,7 @@ def test_the_commands_outlive_their_shell_and_say_how_it_is(own: Settings) -> No
         assert status.returncode == 0, status.stderr
         report = json.loads(status.stdout)
         assert report["is_well"] is True
-        assert [part["name"] for part in report["parts"]] == ["engine", "broker"]
+        assert [part["name"] for part in report["parts"]] == ["engine", "broker", "loader"]
         assert run("doctor").returncode == 0
     finally:
         down = run("down")
