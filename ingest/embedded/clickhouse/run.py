@@ -41,10 +41,14 @@ def serve(
     home: Path, port: int, *, host: str, users_file: Path | None, max_queries: int, say: Callable[[str], None]
 ) -> None:
     """Serves until SIGTERM or SIGINT; does not return when it served."""
+    try:
+        address = ipaddress.IPv4Address(host)
+    except ValueError as error:
+        raise SettingsError(f"--host expects an IPv4 address such as 127.0.0.1, got {host!r}") from error
     listener = listen(host, port)
     lock = own(home)
     users = load_users(users_file or home / "users.toml")
-    if users.without_password and not ipaddress.ip_address(host).is_loopback:
+    if users.without_password and not address.is_loopback:
         raise SettingsError(
             f"the embedded ClickHouse listens on {host} only when every user has a password; "
             f"without one: {', '.join(users.without_password)} in {users_file or home / 'users.toml'}"
