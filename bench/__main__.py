@@ -1,6 +1,6 @@
 """`python -m bench`: starts an engine and a broker of its own, measures, prints, writes bench/results.json, stops all.
 
-Exit code 0 when every target is reached, 1 when one is missed or a contestant did not land every event.
+Exit code 0 when every target is reached, 1 when one is missed (not with --quick) or a way did not land every event.
 """
 
 import argparse
@@ -64,7 +64,8 @@ def main() -> int:
     report.show(results, console)
     if not given.quick:
         report.write(results, _RESULTS)
-    return 0 if all(target.is_reached for target in results.targets) else 1
+    # 50,000 events are over before the start-up has paid off: a quick run shows that all land; its ratios only inform.
+    return 0 if given.quick or all(target.is_reached for target in results.targets) else 1
 
 
 if __name__ == "__main__":
