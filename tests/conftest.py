@@ -102,6 +102,8 @@ def settings(engine: Engine, broker: Broker, prefix: str, tmp_path: Path) -> Ite
         kafka_options={"session.timeout.ms": "6000", "heartbeat.interval.ms": "1500"},
         database_prefix=prefix,
         topic_prefix=prefix,
+        # A group left behind by another test would hold this one's join back.
+        consumer_group=f"{prefix}loader",
         metrics_port=0,
     )
     yield made
