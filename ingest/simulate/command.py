@@ -28,7 +28,10 @@ def simulate(
         bool, typer.Option("--incidents/--no-incidents", help="Whether anything goes wrong by name")
     ] = True,
     incident: Annotated[
-        list[str] | None, typer.Option(help="Only this one: KIND[:SUBJECT][@2026-11-23T10:00Z[/30m]]; may be repeated")
+        list[str] | None,
+        typer.Option(
+            help="Only this one: KIND:SUBJECT@2026-11-23T10:00Z/30m, of which only KIND must be there; may be repeated"
+        ),
     ] = None,
     malformed_rate: Annotated[float, typer.Option(help="Malformed messages per valid event")] = 0.002,
     duplicate_rate: Annotated[float, typer.Option(help="Exact copies per valid event")] = 0.004,
