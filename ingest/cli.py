@@ -15,6 +15,7 @@ from ingest.embedded.command import down, embedded, status, up
 from ingest.errors import MeterhouseError
 from ingest.loader.command import load
 from ingest.loader.replay_command import replay
+from ingest.prices.command import prices
 from ingest.schema.command import migrate
 from ingest.simulate.command import simulate
 
@@ -36,6 +37,7 @@ app.command()(migrate)
 app.command()(load)
 app.add_typer(replay, name="replay")
 app.command()(simulate)
+app.command()(prices)
 
 
 def main() -> None:
