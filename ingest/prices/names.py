@@ -65,8 +65,8 @@ def read_rules(snapshot: DataSnapshot | None = None) -> tuple[list[Rule], list[s
         for step, source in enumerate(sources):
             if [one.id for one in source.models] != sorted(one.id for one in source.models):
                 raise MeterhouseError(
-                    f"the models of {source.id} in the installed genai-prices are not in alphabetical order; a name that "
-                    "two of them match would be resolved otherwise than the package does: give Rule a rank"
+                    f"the models of {source.id} in the installed genai-prices are not in alphabetical order; a name "
+                    "that two of them match would be resolved otherwise than the package does: give Rule a rank"
                 )
             for model in source.models:
                 name = canonical_name(source.id, model.id, providers)
@@ -150,9 +150,8 @@ def _names(model: gp.ModelInfo, name: str) -> bool:
 
 def _is_snapshot(pattern: str, name: str) -> bool:
     rest = name.removeprefix(pattern)
-    return name.startswith(pattern) and bool(
-        _SNAPSHOT.fullmatch(rest) or (re.search(r"-20\d\d$", pattern) and re.fullmatch(r"\d{4}", rest))
-    )
+    is_rest_of_date = bool(re.search(r"-20\d\d$", pattern) and re.fullmatch(r"\d{4}", rest))
+    return name.startswith(pattern) and bool(is_rest_of_date or _SNAPSHOT.fullmatch(rest))
 
 
 def keep_dropped(seed: list[Rule], package: list[Rule]) -> list[Rule]:
