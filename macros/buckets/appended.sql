@@ -1,0 +1,45 @@
+{#
+    materialized='appended': a table that only grows, by what arrived since its last build.
+
+    meta.change_logs    the order of change it follows; the model's own name makes it a change log itself
+    meta.reads_clock    true for the first of the chain: it builds up to the engine's clock, the others up to what they read
+
+    Whatever an interrupted or overlapping build adds twice, the model must not mind: rows are a set (its engine replaces
+    equal keys), or carry the change_id they came with. A full refresh keeps the rows: they say what happened.
+#}
+{% materialization appended, adapter='clickhouse' %}
+    {%- set target_relation = this.incorporate(type='table') -%}
+    {%- set existing = load_cached_relation(this) -%}
+    {%- set started = engine_time() -%}
+    {%- set change_log = model.config.meta.change_logs | first -%}
+    {%- set last = last_build(model.name, change_log) if existing is not none else {'built_to': 0} -%}
+    {%- set to = [started.ms, last.built_to + 1] | max if model.config.meta.get('reads_clock')
+        else upstream_built_to(model.unique_id, model.config.meta.get('follows', change_log)) -%}
+    {%- set plain_sql = without_marks(sql) -%}
+
+    {{ run_hooks(pre_hooks) }}
+    {% if existing is none %}
+        {% call statement('create_appended') %}
+            create table {{ target_relation }} {{ on_cluster_words() }}
+            {{ get_assert_columns_equivalent(plain_sql) }}
+            {{ get_table_columns_and_constraints() }}
+            engine = {{ kept_engine(config.get('engine', 'MergeTree'), config.get('engine_arguments', '')) }}
+            {{ order_cols(label='order by') }}
+            {{ partition_cols(label='partition by') }}
+            {{ ttl_config(label='ttl') }}
+            {{ adapter.get_model_settings(model, 'MergeTree') }}
+        {% endcall %}
+    {% endif %}
+    {% call statement('main') %}
+        insert into {{ target_relation }} ({{ model.columns.keys() | join(', ') }})
+        select {{ model.columns.keys() | join(', ') }}
+        from (
+        {{ put_arrivals(sql, last.built_to, to, (var('visibility_lag_s') | int) * 1000) }}
+        )
+        {{ adapter.get_model_query_settings(model) }}
+    {% endcall %}
+    {% do record_build(change_log, to, 'increment' if last.built_to else 'full', 0, '', started.text) %}
+    {% if existing is none %}{% do persist_docs(target_relation, model) %}{% endif %}
+    {{ run_hooks(post_hooks) }}
+    {{ return({'relations': [target_relation]}) }}
+{% endmaterialization %}

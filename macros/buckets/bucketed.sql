@@ -1,0 +1,216 @@
+{#
+    materialized='bucketed': a table built from whole buckets of event time, driven by what changed.
+
+    meta.bucket            hour or day: what is rebuilt whole
+    meta.bucket_column     the model's column that names the bucket by its start (DateTime in UTC, or Date)
+    meta.partition         hour, day or month: what is replaced at once; at least as long as the bucket
+    meta.change_logs       models that say which hours changed (int_changed_hours, int_changed_run_hours)
+    meta.spread_days       days after a changed bucket whose rows look back at it (0)
+    meta.rebuilt_by        small tables a change of which rebuilds everything (seeds of rules)
+    meta.before_replace    a macro called with (old relation, new relation, slice) before each replacement
+
+    An increment asks the logs which buckets changed since this model's last build, up to where everything it reads is
+    built, computes them into a table beside it and puts them in place partition by partition: REPLACE PARTITION is
+    atomic, so a reader sees the old bucket or the new one, and a bucket that came out empty is gone. What is not
+    touched of a partition is copied. A full refresh goes through all buckets the same way, slice by slice, so its
+    memory is bounded by a slice too, and takes the table's place in one exchange. New columns or new SQL make a full
+    refresh by themselves.
+#}
+{% materialization bucketed, adapter='clickhouse' %}
+    {%- set target_relation = this.incorporate(type='table') -%}
+    {%- set existing = load_cached_relation(this) -%}
+    {%- set plain_sql = without_marks(sql) -%}
+    {%- set started = engine_time() -%}
+    {%- set plan = plan_buckets(existing, plain_sql) -%}
+
+    {{ run_hooks(pre_hooks) }}
+    {% if plan.mode == 'full' %}
+        {% do build_all(target_relation, existing, sql, plan) %}
+    {% else %}
+        {% do build_changed(target_relation, sql, plan) %}
+    {% endif %}
+    {% call noop_statement('main', plan.mode ~ ' ' ~ plan.buckets ~ ' buckets', 'OK', plan.buckets) %}{% endcall %}
+    {% for change_log, built_to in plan.built_to.items() %}
+        {% do record_build(change_log, built_to, plan.mode, plan.buckets, plan.fingerprint, started.text) %}
+    {% endfor %}
+
+    {% do apply_grants(target_relation, config.get('grants'), should_revoke=should_revoke(existing, plan.mode == 'full')) %}
+    {% if plan.mode == 'full' %}{% do persist_docs(target_relation, model) %}{% endif %}
+    {{ run_hooks(post_hooks) }}
+    {{ return({'relations': [target_relation]}) }}
+{% endmaterialization %}
+
+{# {mode, slices, buckets, built_to by change log, fingerprint}. A slice is {partitions, buckets}, both in order. #}
+{% macro plan_buckets(existing, plain_sql) %}
+    {% set meta = model.config.meta %}
+    {% set fingerprint = build_fingerprint(plain_sql) %}
+    {% set built_to, ranges, whole = {}, [], [] %}
+    {% for change_log in meta.change_logs %}
+        {% set last = last_build(model.name, change_log) %}
+        {% set to = upstream_built_to(model.unique_id, change_log) %}
+        {% if to is none %}
+            {% do exceptions.raise_compiler_error(
+                model.name ~ ' names the change log ' ~ change_log ~ ', but nothing it reads follows it: ref the log, '
+                ~ 'or a model built from it'
+            ) %}
+        {% endif %}
+        {% do built_to.update({change_log: to}) %}
+        {% do ranges.append({'log': change_log, 'from': last.built_to, 'to': to}) %}
+        {% if last.fingerprint != fingerprint %}{% do whole.append(change_log) %}{% endif %}
+    {% endfor %}
+    {% set is_full = existing is none or not existing.is_table or should_full_refresh() or whole | length > 0 %}
+    {% if is_full and existing is not none and not should_full_refresh() %}
+        {% do log(model.name ~ ' is rebuilt whole: its SQL, columns or rules changed since the last build', info=True) %}
+    {% endif %}
+    {% set slices = cut_slices(meta, changed_buckets_sql(meta, ranges, is_full)) %}
+    {% set counts = [] %}
+    {% for slice in slices %}{% do counts.append(slice.buckets | length) %}{% endfor %}
+    {{ return({
+        'mode': 'full' if is_full else ('increment' if slices else 'none'),
+        'slices': slices,
+        'buckets': counts | sum,
+        'built_to': built_to,
+        'fingerprint': fingerprint,
+    }) }}
+{% endmacro %}
+
+{% macro changed_buckets_sql(meta, ranges, is_full) %}
+    {% set unit = 'toStartOfHour' if meta.bucket == 'hour' else 'toStartOfDay' %}
+    {% set parts = [] %}
+    {% for range in ranges %}
+        {% do parts.append(
+            'select distinct ' ~ unit ~ "(bucket_at, 'UTC') as changed_at from " ~ ref(range.log)
+            ~ ' where change_id <= ' ~ range.to ~ ('' if is_full else ' and change_id > ' ~ range['from'])
+        ) %}
+    {% endfor %}
+    {% set changed = parts | join(' union distinct ') %}
+    {% set spread = meta.get('spread_days', 0) %}
+    {% if spread > 0 %}
+        {% set step = 3600 if meta.bucket == 'hour' else 86400 %}
+        {% set changed = 'select distinct changed_at + ' ~ step ~ ' * arrayJoin(range(toUInt32('
+            ~ (spread * 86400 // step + 1) ~ '))) as changed_at from (' ~ changed ~ ') where changed_at <= now()' %}
+    {% endif %}
+    {{ return(changed) }}
+{% endmacro %}
+
+{% macro cut_slices(meta, changed_sql) %}
+    {% set partition = {
+        'hour': "toString(toYYYYMMDD(changed_at) * 100 + toHour(changed_at))",
+        'day': "toString(toYYYYMMDD(changed_at))",
+        'month': "toString(toYYYYMM(changed_at))",
+    }[meta.partition] %}
+    {% set text = "toString(changed_at)" if meta.bucket == 'hour' else "toString(toDate(changed_at))" %}
+    {% set found = run_query(
+        'select ' ~ partition ~ ' as partition_id, arrayStringConcat(arraySort(groupUniqArray(' ~ text
+        ~ ")), ',') as buckets from (" ~ changed_sql ~ ') group by partition_id order by partition_id'
+    ) %}
+    {# A day's worth of hours at once: a statement an hour would cost more than it computes. #}
+    {% set most = 24 if meta.partition == 'hour' else 1 %}
+    {% set slices = [] %}
+    {% for row in found.rows %}
+        {% if slices and slices[-1].partitions | length < most %}
+            {% do slices[-1].partitions.append(row[0]) %}
+            {% do slices[-1].buckets.extend(row[1].split(',')) %}
+        {% else %}
+            {% do slices.append({'partitions': [row[0]], 'buckets': row[1].split(',')}) %}
+        {% endif %}
+    {% endfor %}
+    {{ return(slices) }}
+{% endmacro %}
+
+{% macro build_all(target_relation, existing, sql, plan) %}
+    {% set building = make_intermediate_relation(target_relation) %}
+    {% do adapter.drop_relation(building) %}
+    {% do create_bucketed_table(building, without_marks(sql)) %}
+    {% for slice in plan.slices %}
+        {% do run_statement('insert_slice', insert_slice(building, sql, slice)) %}
+        {% if existing is not none and existing.is_table %}{% do call_before_replace(existing, building, slice) %}{% endif %}
+    {% endfor %}
+    {% if existing is none %}
+        {% do adapter.rename_relation(building, target_relation) %}
+    {% elif existing.is_table and existing.can_exchange %}
+        {% do exchange_tables_atomic(building, target_relation) %}
+        {% do adapter.drop_relation(building) %}
+    {% else %}
+        {% do adapter.drop_relation(existing) %}
+        {% do adapter.rename_relation(building, target_relation) %}
+    {% endif %}
+{% endmacro %}
+
+{% macro build_changed(target_relation, sql, plan) %}
+    {% if plan.slices %}
+        {% set meta = model.config.meta %}
+        {% set slice_relation = target_relation.incorporate(path={'identifier': this.identifier ~ '__slice'}) %}
+        {% for slice in plan.slices %}
+            {% do adapter.drop_relation(slice_relation) %}
+            {% do run_statement(
+                'create_slice', 'create table ' ~ slice_relation ~ on_cluster_words() ~ ' as ' ~ target_relation
+            ) %}
+            {% do run_statement('insert_slice', insert_slice(slice_relation, sql, slice)) %}
+            {% if meta.bucket != meta.partition %}
+                {% do run_statement('copy_rest', copy_untouched(slice_relation, target_relation, slice)) %}
+            {% endif %}
+            {% do call_before_replace(target_relation, slice_relation, slice) %}
+            {% do run_statement('replace_partitions', replace_partitions(target_relation, slice_relation, slice)) %}
+        {% endfor %}
+        {% do adapter.drop_relation(slice_relation) %}
+    {% endif %}
+{% endmacro %}
+
+{% macro create_bucketed_table(relation, plain_sql) %}
+    {% set column = model.config.meta.bucket_column %}
+    {% set partition = {
+        'hour': 'toYYYYMMDD(' ~ column ~ ') * 100 + toHour(' ~ column ~ ')',
+        'day': 'toYYYYMMDD(' ~ column ~ ')',
+        'month': 'toYYYYMM(' ~ column ~ ')',
+    }[model.config.meta.partition] %}
+    {% call statement('create_bucketed') %}
+        create table {{ relation }} {{ on_cluster_words() }}
+        {{ get_assert_columns_equivalent(plain_sql) }}
+        {{ get_table_columns_and_constraints() }}
+        engine = {{ kept_engine('MergeTree') }}
+        {{ order_cols(label='order by') }}
+        partition by {{ partition }}
+        {{ adapter.get_model_settings(model, 'MergeTree') }}
+    {% endcall %}
+{% endmacro %}
+
+{% macro insert_slice(relation, sql, slice) %}
+    {% set columns = [] %}
+    {% for column in model.columns.values() %}{% do columns.append(adapter.quote(column.name)) %}{% endfor %}
+    {{ return(
+        'insert into ' ~ relation ~ ' (' ~ columns | join(', ') ~ ') select ' ~ columns | join(', ') ~ ' from (\n'
+        ~ put_buckets(sql, model.config.meta.bucket, slice.buckets) ~ '\n)'
+        ~ adapter.get_model_query_settings(model)
+    ) }}
+{% endmacro %}
+
+{% macro copy_untouched(relation, target_relation, slice) %}
+    {% set meta = model.config.meta %}
+    {{ return(
+        'insert into ' ~ relation ~ ' select * from ' ~ target_relation ~ " where _partition_id in ('"
+        ~ slice.partitions | join("', '") ~ "') and " ~ meta.bucket_column ~ ' not in ('
+        ~ bucket_literals(meta.bucket, slice.buckets) ~ ')'
+    ) }}
+{% endmacro %}
+
+{% macro replace_partitions(target_relation, slice_relation, slice) %}
+    {% set commands = [] %}
+    {% for partition_id in slice.partitions %}
+        {% do commands.append("replace partition id '" ~ partition_id ~ "' from " ~ slice_relation) %}
+    {% endfor %}
+    {# A partition that came out empty replaces, and so removes, what stood there; from 26.6 on one has to say so. #}
+    {{ return(
+        'alter table ' ~ target_relation ~ on_cluster_words() ~ ' ' ~ commands | join(', ')
+        ~ (' settings allow_replace_partition_from_empty_source = 1' if adapter.is_at_or_after_version('26.6') else '')
+    ) }}
+{% endmacro %}
+
+{% macro call_before_replace(old, new, slice) %}
+    {% set name = model.config.meta.get('before_replace') %}
+    {% if name %}{% do context[name](old, new, slice) %}{% endif %}
+{% endmacro %}
+
+{% macro run_statement(name, text) %}
+    {% call statement(name) %}{{ text }}{% endcall %}
+{% endmacro %}

@@ -1,0 +1,53 @@
+{{
+    config(
+        materialized='appended',
+        engine='ReplacingMergeTree',
+        engine_arguments='change_id',
+        order_by=['occurred_hour', 'workspace_id', 'event_id'],
+        ttl='toDateTime(moved_at) + interval ' ~ env_var('METERHOUSE_RETENTION_DAYS', '90') ~ ' day',
+        meta={'change_logs': ['int_changed_hours']},
+    )
+}}
+
+with
+
+event_index as (
+    select * from {{ ref('int_event_index') }}
+),
+
+arrivals as (
+    select distinct
+        workspace_id,
+        event_id
+    from event_index
+    where {{ arrived('loaded_at') }}
+),
+
+-- The index is ordered by the event, so this reads 256 rows an arrival at most, whatever the history.
+moved as (
+    select
+        workspace_id,
+        event_id,
+        groupUniqArray(occurred_hour) as hours,
+        max(version) as newest_version,
+        max(loaded_at) as newest_loaded_at
+    from event_index
+    where (workspace_id, event_id) in arrivals
+    group by
+        workspace_id,
+        event_id
+    having length(hours) > 1
+),
+
+final as (
+    select
+        toDateTime(arrayJoin(hours), 'UTC') as occurred_hour,
+        workspace_id,
+        event_id,
+        newest_version as winning_version,
+        newest_loaded_at as moved_at,
+        {{ change_id() }} as change_id
+    from moved
+)
+
+select * from final
