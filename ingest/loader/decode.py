@@ -2,8 +2,8 @@
 
 Fast path: msgspec fills and checks a struct per message, then whole columns are checked at once (columns.py), by the
 list of rules in ingest/contracts/check.py. Only rows that miss a rule go through judge(), the careful path, which costs
-25 times as much and gives the reasons. Both give the same columns for an event both accept (property-tested).
-Chunks of a few hundred events keep the structs in the processor's cache: 1.4 times as fast as whole batches.
+tens of times as much and gives the reasons. Both give the same columns for an event both accept (property-tested).
+Chunks of a thousand events become Arrow while they are in the processor's cache: 5.0 µs an event, in whole batches 7.5.
 """
 
 import re
@@ -19,7 +19,7 @@ from ingest.contracts.outcome import EventLimits, Refused
 from ingest.loader.columns import Columns
 from ingest.loader.run import Decoded, Rejected
 
-CHUNK_EVENTS = 512
+CHUNK_EVENTS = 1024
 _NO_VALUE = "message: expected a JSON object, came a message without a value (a tombstone)."
 
 
@@ -32,24 +32,19 @@ class AgentEventDecoder:
     def decode(self, values: Sequence[bytes | None], judged_at_ms: int) -> Decoded:
         """Never raises for any bytes. Rows come back in the order of the messages."""
         columns = Columns(self._limits, judged_at_ms)
+        careful: list[int] = []
+        for start in range(0, len(values), CHUNK_EVENTS):
+            careful += self._fast(columns, start, values[start : start + CHUNK_EVENTS])
+        missed, rows, origin = columns.finish()
         rejected: list[Rejected] = []
         dropped: dict[str, int] = {}
-        for start in range(0, len(values), CHUNK_EVENTS):
-            careful = self._fast(columns, start, values[start : start + CHUNK_EVENTS])
-            for index in careful:
-                self._careful(columns, index, values[index], judged_at_ms, rejected, dropped)
-        missed, rows, origin = columns.finish()
-        if missed:
-            again = Columns(self._limits, judged_at_ms, is_judged=True)
-            for index in missed:
-                self._careful(again, index, values[index], judged_at_ms, rejected, dropped)
-            _, more, more_origin = again.finish()
-            rows = pa.concat_batches([rows, more])
+        if careful or missed:
+            judged = Columns(self._limits, judged_at_ms, is_judged=True)
+            self._careful(judged, sorted(careful + missed), values, judged_at_ms, rejected, dropped)
+            _, more, more_origin = judged.finish()
             origin = np.concatenate([origin, more_origin])
-        if len(origin) > 1 and bool(np.any(origin[1:] < origin[:-1])):
             order = np.argsort(origin, kind="stable")
-            rows, origin = rows.take(pa.array(order)), origin[order]
-        rejected.sort(key=lambda one: one.index)
+            rows, origin = pa.concat_batches([rows, more]).take(pa.array(order)), origin[order]
         times = rows.column("occurred_at").cast(pa.int64()).to_numpy() if rows.num_rows else None
         return Decoded(
             rows=rows,
@@ -65,41 +60,49 @@ class AgentEventDecoder:
         size = self._limits.max_event_bytes
         if _is_plain(chunk, size):
             try:
-                columns.add(start, list(map(DECODER.decode, chunk)))  # type: ignore[arg-type]  # no None in it
+                columns.add(range(start, start + len(chunk)), list(map(DECODER.decode, chunk)))  # type: ignore[arg-type]
                 return []
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                 pass
-        careful: list[int] = []
+        events, origin, careful = [], [], []
         for index, value in enumerate(chunk, start):
             event = _decoded(value, size)
             if event is None:
                 careful.append(index)
             else:
-                columns.add(index, [event])
+                events.append(event)
+                origin.append(index)
+        columns.add(origin, events)
         return careful
 
     def _careful(
         self,
         columns: Columns,
-        index: int,
-        value: bytes | None,
+        indexes: Sequence[int],
+        values: Sequence[bytes | None],
         judged_at_ms: int,
         rejected: list[Rejected],
         dropped: dict[str, int],
     ) -> None:
-        if value is None:
-            rejected.append(Rejected(index, "malformed_json", "", _NO_VALUE))
-            return
-        verdict = judge(value, judged_at_ms=judged_at_ms, limits=self._limits)
-        if isinstance(verdict, Refused):
-            rejected.append(Rejected(index, verdict.error_class, verdict.field, verdict.reason))
-            return
-        columns.add_judged(index, verdict.event)
-        for prefix, counts in (("denied.", verdict.dropped), ("unknown.", verdict.unknown)):
-            for name, hits in counts.items():
-                dropped[prefix + name] = dropped.get(prefix + name, 0) + hits
-        if verdict.unknown_lost:
-            dropped["unknown_lost"] = dropped.get("unknown_lost", 0) + verdict.unknown_lost
+        """Judges the messages one by one; adds to `columns`, `rejected` and `dropped` what comes of them."""
+        events, origin = [], []
+        for index in indexes:
+            value = values[index]
+            if value is None:
+                rejected.append(Rejected(index, "malformed_json", "", _NO_VALUE))
+                continue
+            verdict = judge(value, judged_at_ms=judged_at_ms, limits=self._limits)
+            if isinstance(verdict, Refused):
+                rejected.append(Rejected(index, verdict.error_class, verdict.field, verdict.reason))
+                continue
+            events.append(verdict.event)
+            origin.append(index)
+            for prefix, counts in (("denied.", verdict.dropped), ("unknown.", verdict.unknown)):
+                for name, hits in counts.items():
+                    dropped[prefix + name] = dropped.get(prefix + name, 0) + hits
+            if verdict.unknown_lost:
+                dropped["unknown_lost"] = dropped.get("unknown_lost", 0) + verdict.unknown_lost
+        columns.add(origin, events)
 
 
 # An address in a string of the message, as far as bytes tell: an `@` with a dot after it before the string ends (so
@@ -108,18 +111,24 @@ _ADDRESS = re.compile(rb'@[^\s@"]*\.')
 
 
 def _may_hold_address(text: bytes) -> bool:
-    """False only where no string can hold an e-mail address; an escape could spell any character."""
-    return b"\\u" in text or b"%40" in text or _ADDRESS.search(text) is not None
+    """False only where no string can hold an e-mail address; an escape could spell any character.
+
+    One byte is looked for first: that takes a hundredth of what two or a pattern take.
+    """
+    return (
+        (b"@" in text and _ADDRESS.search(text) is not None)
+        or (b"\\" in text and b"\\u" in text)
+        or (b"%" in text and b"%40" in text)
+    )
 
 
 def _is_plain(chunk: Sequence[bytes | None], max_bytes: int) -> bool:
     """Whether no message of the chunk is missing, too large or could hold an address."""
-    present = [value for value in chunk if value is not None]
-    return (
-        len(present) == len(chunk)
-        and max(map(len, present)) <= max_bytes
-        and not _may_hold_address(b"\x00".join(present))
-    )
+    try:
+        text = b"\x00".join(chunk)  # type: ignore[arg-type]  # a missing one raises
+    except TypeError:
+        return False
+    return max(map(len, chunk)) <= max_bytes and not _may_hold_address(text)  # type: ignore[arg-type]
 
 
 def _decoded(value: bytes | None, max_bytes: int) -> AgentEvent | None:

@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from collections.abc import Sequence
 from decimal import Decimal
 
 import pyarrow as pa
@@ -46,7 +47,7 @@ def rows_of(decoded: Decoded) -> list[dict[str, object]]:
     return rows
 
 
-def assert_as_judged(values: list[bytes | None]) -> None:
+def assert_as_judged(values: Sequence[bytes | None]) -> None:
     decoded = decode(*values)
     verdicts = [None if one is None else judge(one, judged_at_ms=NOW_MS, limits=LIMITS) for one in values]
     accepted = [(at, one) for at, one in enumerate(verdicts) if isinstance(one, Accepted)]
@@ -108,6 +109,31 @@ def test_each_odd_value_in_each_field_is_treated_as_judge_treats_it() -> None:
     for name in f.BY_NAME:
         values += [payload(**{name: value}) for value in odd]
     assert_as_judged(values)
+
+
+def test_every_spelling_of_a_time_and_an_amount_among_many_is_read_as_alone() -> None:
+    times: list[object] = [
+        "2026-11-23T09:30:00Z",
+        "2026-11-23t10:30:00.9999+01:00",
+        "2026-11-23 09:30:00.123456789-00:30",
+        "2026-11-23T09:30:00.2+01",
+        "2026-11-23T09:30:00+0100",
+        "2026-11-23T09:30:00,250Z",
+        "2026-11-23T09:30:60.000Z",
+        "2026-11-23T09:30:00.000+24:00",
+        "2026-02-30T09:30:00.250Z",
+        "2300-01-01T00:00:00.000Z",
+        NOW_MS,
+        -(2**53) - 1,
+        2**63,
+        str(NOW_MS),
+    ]
+    money: list[object] = [
+        "12", "0.25", "100000", "100000.000000000001", "999999.5", "0.0000000000005", "1e2", "+1", ".5", "1.",
+        0, 7, 99.5, 100.25, 2**53 + 1, 2**70, 5e-13, None,
+    ]  # fmt: skip
+    odd = [payload(occurred_at=one) for one in times] + [payload(cost_usd=one) for one in money]
+    assert_as_judged([payload()] * 1100 + odd + [payload()] * 1100)
 
 
 def test_a_correction_in_the_same_batch_stays_behind_the_copy_it_corrects() -> None:
