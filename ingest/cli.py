@@ -6,13 +6,11 @@ Assembles what each room offers and turns a MeterhouseError into one sentence on
 import sys
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 from ingest.demo.command import demo
 from ingest.doctor.command import doctor
 from ingest.embedded.command import down, embedded, status, up
-from ingest.errors import MeterhouseError
+from ingest.errors import MeterhouseError, tell
 from ingest.loader.command import load
 from ingest.loader.replay_command import replay
 from ingest.prices.command import prices
@@ -45,5 +43,5 @@ def main() -> None:
     try:
         app()
     except MeterhouseError as error:
-        Console(stderr=True, highlight=False, soft_wrap=True).print("[bold red]error:[/]", escape(str(error)))
+        tell(error)
         sys.exit(error.exit_code)

@@ -21,3 +21,11 @@ class WorkAbandonedError(MeterhouseError):
     """The process had to stop before its work was safe; what was left is named, and is taken up by the next start."""
 
     exit_code = 3
+
+
+def tell(error: MeterhouseError) -> None:
+    """The sentence on stderr."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    Console(stderr=True, highlight=False, soft_wrap=True).print("[bold red]error:[/]", escape(str(error)))

@@ -58,6 +58,7 @@ __all__ = [
 ]
 
 ErrorCallback = Callable[[KafkaError], None]
+CommitCallback = Callable[[KafkaError | None, list[TopicPartition]], None]
 _T = TypeVar("_T")
 
 _NO_TOPIC_ID = uuid.UUID(int=0)
@@ -108,10 +109,16 @@ def lag(next_offset: int, high: int) -> int:
     return max(0, high - next_offset)
 
 
-def open_consumer(config: Options, error_cb: ErrorCallback | None = None) -> Consumer:
-    """A Consumer. Raises SettingsError for an option that librdkafka does not know or whose value it rejects."""
+def open_consumer(
+    config: Options, error_cb: ErrorCallback | None = None, on_commit: CommitCallback | None = None
+) -> Consumer:
+    """A Consumer; `on_commit` hears what became of asynchronous commits.
+
+    Raises SettingsError for an option that librdkafka does not know or whose value it rejects.
+    """
+    callbacks = {"error_cb": error_cb or ErrorLog(), **({"on_commit": on_commit} if on_commit else {})}
     try:
-        return Consumer({**config, "error_cb": error_cb or ErrorLog()})
+        return Consumer({**config, **callbacks})
     except KafkaException as error:
         raise wrong_option(error) or explain(error, str(config.get("bootstrap.servers"))) from error
 

@@ -23,6 +23,11 @@ from ingest.warehouse_errors import ErrorKind, code_of, describe, innermost, kin
 
 UNKNOWN_DATABASE: Final = 81
 
+
+class WarehouseUnavailableError(MeterhouseError):
+    """Nobody answers there, or one who cannot serve for now: waiting can help."""
+
+
 # Connections kept open for threads that share a client; a further one is made and dropped after use.
 POOLED_CONNECTIONS: Final = 16
 
@@ -59,7 +64,8 @@ def connect(
 ) -> Client:
     """A client whose calls end within the timeouts; inserts are not repeated behind the caller's back.
 
-    Raises MeterhouseError where the server cannot be reached or does not accept the user.
+    Raises WarehouseUnavailableError where the server cannot be reached, MeterhouseError where it does not accept the
+    user or is none.
     """
     # It warns of what it raises anyway, on standard error where nothing is configured.
     logging.getLogger("clickhouse_connect").setLevel(logging.ERROR)
@@ -83,7 +89,9 @@ def connect(
         )
     # A stranger's answer on that port ends in whatever the client's parser trips over.
     except (ClickHouseError, ValueError, LookupError, ArithmeticError, TypeError, EOFError) as error:
-        raise MeterhouseError(_sentence(address, database, error)) from error
+        may_pass = kind_of(error) in (ErrorKind.TRANSIENT, ErrorKind.RESOURCE)
+        raised = WarehouseUnavailableError if may_pass else MeterhouseError
+        raise raised(_sentence(address, database, error)) from error
     assert isinstance(client, HttpClient)
     client.timeout = Timeout(connect=connect_timeout_s, read=request_timeout_s)
     client.http_retries = 0

@@ -40,3 +40,20 @@ class SystemClock:
 
 
 SYSTEM_CLOCK: Final[Clock] = SystemClock()
+
+
+class Deadline:
+    """A moment some seconds from its making; everything that has to be over by then asks the same one."""
+
+    def __init__(self, clock: Clock, seconds: float) -> None:
+        self._clock = clock
+        self._at_s = clock.monotonic() + seconds
+
+    @property
+    def left_s(self) -> float:
+        """Seconds until then, never below 0."""
+        return max(0.0, self._at_s - self._clock.monotonic())
+
+    @property
+    def is_over(self) -> bool:
+        return self.left_s == 0.0

@@ -22,15 +22,17 @@ def load(
 
     from ingest.loader.progress_bar import progress_bar
     from ingest.loader.service import run_loader
+    from ingest.loader.stopping import not_held_by_threads
     from ingest.logs import configure_logs
     from ingest.settings import load_settings
 
     settings = load_settings(agent_event_topics=",".join(topic) if topic else None)
     configure_logs(settings.log_level, settings.log_format)
     console = Console(stderr=True, highlight=False)
-    with progress_bar(console, enabled=drain and console.is_terminal) as on_progress:
-        report = run_loader(settings, drain=drain, on_progress=on_progress, owner=owner)
-    print(
-        f"{report.messages} messages: {report.landed} rows landed, {report.rejected} dead letters, "
-        f"{report.lost} lost, in {report.seconds:.1f} s"
-    )
+    with not_held_by_threads():
+        with progress_bar(console, enabled=drain and console.is_terminal) as on_progress:
+            report = run_loader(settings, drain=drain, on_progress=on_progress, owner=owner)
+        print(
+            f"{report.messages} messages: {report.landed} rows landed, {report.rejected} dead letters, "
+            f"{report.lost} lost, in {report.seconds:.1f} s"
+        )

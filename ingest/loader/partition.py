@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 from ingest.loader.intake import Intake
 from ingest.loader.run import Batch, Landed, Outcome, Source, Stream
 
+Key = tuple[str, int]
+"""Topic and partition."""
+
 
 @dataclass(slots=True)
 class Flight:
@@ -34,7 +37,6 @@ class Partition:
     read_to: int
     ready: deque[Batch] = field(default_factory=deque)
     flying: deque[Flight] = field(default_factory=deque)
-    committed: int = -1
     last_appended_ms: int | None = None
     newest_occurred_ms: int | None = None
 
@@ -56,6 +58,11 @@ class Partition:
     def may_fly(self) -> bool:
         """Whether the next waiting batch may be claimed: the one before must have its bounds."""
         return bool(self.ready) and (not self.flying or self.flying[-1].claimed.is_set())
+
+    @property
+    def standing(self) -> "Standing":
+        """How far it is."""
+        return Standing(self.source, self.next_offset, self.last_appended_ms, self.newest_occurred_ms)
 
     def landings(self) -> Iterator[Outcome]:
         """Takes finished flights off, in order of offset, as far as they are finished."""

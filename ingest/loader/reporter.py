@@ -22,7 +22,7 @@ log = structlog.get_logger()
 
 
 class Reporter:
-    """Started with the loop, closed after it; `close` writes a last report."""
+    """Started with the loop, closed after it; the last thing its thread does is a last report."""
 
     def __init__(
         self,
@@ -45,11 +45,10 @@ class Reporter:
     def start(self) -> None:
         self._thread.start()
 
-    def close(self) -> None:
-        """Ends the thread and reports once more."""
+    def close(self, within_s: float) -> None:
+        """Has the thread report once more and end; does not wait for it longer than the seconds."""
         self._closing.set()
-        self._thread.join(30)
-        self.report()
+        self._thread.join(within_s)
 
     def report(self) -> None:
         """One report now; a failure is logged, since the next one says the same and more."""
@@ -89,3 +88,4 @@ class Reporter:
     def _turn(self) -> None:
         while not self._closing.wait(self._interval_s):
             self.report()
+        self.report()

@@ -1,26 +1,28 @@
 """Puts the loader together and runs it: consumer, worker threads, health server, watchdog, reporter.
 
 In: Settings. Out: a LoadReport; MeterhouseError when it had to stop, WorkAbandonedError when work was left at a stop.
-SIGTERM and SIGINT set a flag; the loop lands what it holds within METERHOUSE_DRAIN_DEADLINE_S and ends.
+SIGTERM and SIGINT set a flag; the loop lands what it holds, leaves the group and ends, all of it within
+METERHOUSE_DRAIN_DEADLINE_S.
 """
 
 import contextlib
 import os
-import signal
 import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
 import structlog
+from clickhouse_connect.driver.client import Client
 
 from ingest.kafka import KafkaAdmin, TopicSpec, consumer_config, open_consumer, open_producer, producer_config
 from ingest.kafka_options import Options
 from ingest.loader.clock import SYSTEM_CLOCK
+from ingest.loader.commits import Commits
 from ingest.loader.dead_letters import DeadLetters
 from ingest.loader.finish import Finish
 from ingest.loader.health import Health, HealthServer
@@ -31,8 +33,10 @@ from ingest.loader.loop import Loop, LoopLimits
 from ingest.loader.metrics import Metric, Metrics
 from ingest.loader.rejects import RejectGuard
 from ingest.loader.reporter import Reporter
-from ingest.loader.retry import Retrier, RetryPolicy, first_line
+from ingest.loader.retry import Retrier, RetryPolicy, Stopped, first_line
 from ingest.loader.run import Stream
+from ingest.loader.starting import wait_for
+from ingest.loader.stopping import Ending, stop_on_signals
 from ingest.loader.streams import agent_events
 from ingest.loader.takeup import TakeUp
 from ingest.loader.watchdog import Watchdog
@@ -81,17 +85,21 @@ def run_loader(
     metrics = Metrics()
     streams = agent_events(settings)
     topics = [stream.topic for stream in streams]
+    ending = Ending(SYSTEM_CLOCK, settings.drain_deadline_s)
+    commits = Commits()
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_signals(stopping))
-        client = connect(
-            settings.clickhouse,
-            connect_timeout_s=settings.clickhouse_connect_timeout_s,
-            request_timeout_s=settings.clickhouse_request_timeout_s,
-        )
-        stack.callback(client.close)
-        admin = stack.enter_context(KafkaAdmin(settings.bootstrap, settings.kafka_options))
-        reporting_admin = stack.enter_context(KafkaAdmin(settings.bootstrap, settings.kafka_options))
-        admin.ensure_topics(_specs(settings, streams))
+        stack.enter_context(stop_on_signals(stopping, settings.drain_deadline_s))
+        try:
+            client = wait_for(
+                "connecting to ClickHouse", lambda: _client(settings), settings.retry_deadline_s, stopping
+            )
+            stack.callback(client.close)
+            admin = stack.enter_context(KafkaAdmin(settings.bootstrap, settings.kafka_options))
+            reporting_admin = stack.enter_context(KafkaAdmin(settings.bootstrap, settings.kafka_options))
+            specs = _specs(settings, streams)
+            wait_for("connecting to Kafka", lambda: admin.ensure_topics(specs), settings.retry_deadline_s, stopping)
+        except Stopped:
+            return LoadReport(0, 0, 0, time.monotonic() - started_s, 0)
         ledger = Ledger(client, settings.database("ops"), owner or _owner())
         producer = open_producer(producer_config(settings.bootstrap, settings.kafka_options))
         dead_letters = DeadLetters(client, f"{settings.database('raw')}.dead_letters", producer, metrics)
@@ -104,17 +112,20 @@ def run_loader(
         guard = RejectGuard(settings.max_reject_share, settings.reject_window_events)
         workers = ThreadPoolExecutor(settings.inserts_in_flight, thread_name_prefix="land")
         stack.callback(workers.shutdown, wait=False, cancel_futures=True)
+        asking = ThreadPoolExecutor(1, thread_name_prefix="take-up")
+        stack.callback(asking.shutdown, wait=False, cancel_futures=True)
         stack.callback(abandon.set)
         watchdog = Watchdog(settings.stall_dump_s)
         stack.callback(watchdog.close)
-        consumer = open_consumer(_consumer_options(settings))
-        stack.callback(consumer.close)
+        consumer = open_consumer(_consumer_options(settings), on_commit=commits.heard)
+        stack.callback(ending.close, "consumer", consumer.close)
         loop = Loop(
             consumer,
             streams,
             TakeUp(admin, ledger, SYSTEM_CLOCK, settings.retry_deadline_s),
             Lander(client, ledger, dead_letters, guard, retrier, metrics, SYSTEM_CLOCK),
             workers,
+            asking,
             LoopLimits(
                 BatchLimits(settings.batch_rows, settings.batch_bytes, settings.batch_age_s),
                 settings.inserts_in_flight,
@@ -124,11 +135,8 @@ def run_loader(
             metrics,
             watchdog,
             SYSTEM_CLOCK,
-            commit=lambda offsets, later: (
-                consumer.commit(offsets=offsets, asynchronous=True)
-                if later
-                else consumer.commit(offsets=offsets, asynchronous=False)
-            ),
+            commits=commits,
+            commit=lambda offsets: consumer.commit(offsets=offsets, asynchronous=True),
             is_cooperative=settings.partition_assignor == "cooperative-sticky",
         )
         server = HealthServer(
@@ -142,7 +150,10 @@ def run_loader(
         # pyarrow loads a second's worth of modules at its first use: before the first message waits for it.
         for stream in streams:
             stream.decoder.decode([b"{}"], 0)
-        consumer.subscribe(topics, on_assign=loop.on_assign, on_revoke=loop.on_revoke, on_lost=loop.on_lost)
+        rebalance = loop.rebalance
+        consumer.subscribe(
+            topics, on_assign=rebalance.on_assign, on_revoke=rebalance.on_revoke, on_lost=rebalance.on_lost
+        )
         log.info("loading", topics=",".join(topics), owner=ledger.owner, metrics_port=server.port, drain=drain)
         watchdog.start()
         reporter.start()
@@ -154,13 +165,22 @@ def run_loader(
             return finish is not None and finish.is_reached()
 
         try:
-            loop.run(stopping, is_finished)
+            loop.run(stopping, is_finished, lambda: ending.deadline)
         finally:
-            reporter.close()
+            reporter.close(ending.deadline.left_s / 2)
+            rebalance.leave(ending.deadline)
         tally = loop.tally
     seconds = time.monotonic() - started_s
     log.info("loaded", messages=tally.messages, landed=tally.landed, rejected=tally.rejected, lost=tally.lost)
     return LoadReport(tally.landed, tally.rejected, tally.messages, seconds, tally.lost)
+
+
+def _client(settings: Settings) -> Client:
+    return connect(
+        settings.clickhouse,
+        connect_timeout_s=settings.clickhouse_connect_timeout_s,
+        request_timeout_s=settings.clickhouse_request_timeout_s,
+    )
 
 
 def _specs(settings: Settings, streams: list[Stream]) -> list[TopicSpec]:
@@ -180,6 +200,8 @@ def _consumer_options(settings: Settings) -> Options:
         "queued.max.messages.kbytes": str(_READ_AHEAD_KB),
         "queued.min.messages": "100000",
         "fetch.message.max.bytes": str(8 << 20),
+        # A broker that has not answered for so long will not: librdkafka's own minute is longer than a stop may take.
+        "socket.timeout.ms": "15000",
     }
     return {**ahead, **options, "enable.partition.eof": "true"}
 
@@ -195,26 +217,13 @@ def _probe(loop: Loop, watchdog: Watchdog, settings: Settings) -> Health:
     is_alive = stalled_s < settings.stall_dump_s
     if not is_alive:
         reasons.append(f"the loop has not turned for {stalled_s:.0f} s")
-    is_ready = is_alive and not loop.is_waiting
-    if loop.is_waiting:
+    if not loop.rebalance.is_member:
+        reasons.append("the consumer group has not assigned partitions yet")
+    elif not loop.rebalance.is_settled:
         reasons.append("partitions wait for ClickHouse or Kafka to say where they go on")
-    return Health(is_alive, is_ready, tuple(reasons))
+    return Health(is_alive, is_ready=is_alive and loop.rebalance.is_settled, reasons=tuple(reasons))
 
 
 def _owner() -> str:
     """A name no other process ever has, so that a claim read back tells whose it is."""
     return f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
-
-
-@contextlib.contextmanager
-def _signals(stopping: threading.Event) -> Iterator[None]:
-    """SIGTERM and SIGINT ask for a stop; only the main thread may listen to them."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, lambda *_: stopping.set()) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
