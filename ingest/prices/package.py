@@ -39,8 +39,8 @@ PER_TOKEN = {
     "output_mtok": "output",
 }
 PER_REQUEST = "requests_kcount"
-RATE_STEP = Decimal("0.000000000001")
-"""Rates have at most 12 decimals a million tokens, so that one token's price is exact in 18."""
+RATE_STEP = Decimal("0.000001")
+"""Rates have at most 6 decimals a million tokens, so that a cost is exact in 12, which all money here has."""
 SELECTORS = ("processing", "service_tier", "speed")
 """Keys of the package's request context that mean a service tier. A route or a search type is not one."""
 

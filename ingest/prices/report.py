@@ -32,7 +32,7 @@ def print_update(console: Console, update: Update, *, verbose: bool) -> None:
     for unit, number in sorted(catalogue.uncounted.items(), key=lambda one: (-one[1], one[0])):
         table.add_row(f"charge for {unit}", str(number), "events have no count of it; named in not_included")
     if catalogue.rounded:
-        table.add_row("rounded to 12 decimals", str(len(catalogue.rounded)), _some(catalogue.rounded, verbose=verbose))
+        table.add_row("rounded to 6 decimals", str(len(catalogue.rounded)), _some(catalogue.rounded, verbose=verbose))
     if update.unwritable_rules:
         rules = update.unwritable_rules
         table.add_row("name rule that SQL cannot say", str(len(rules)), "; ".join(rules))

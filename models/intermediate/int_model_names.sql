@@ -1,0 +1,209 @@
+{{ config(materialized='table', order_by=['reported_provider', 'reported_model']) }}
+
+with
+
+model_hours as (
+    select * from {{ ref('int_model_hours') }}
+),
+
+provider_aliases as (
+    select * from {{ ref('provider_aliases') }}
+),
+
+model_aliases as (
+    select * from {{ ref('model_aliases') }}
+),
+
+model_name_rules as (
+    select * from {{ ref('model_name_rules') }}
+),
+
+-- What a provider may be called: its name in the catalogue, or an alias.
+provider_names as (
+    select distinct
+        'equals' as kind,
+        provider as pattern,
+        provider,
+        toUInt16(0) as precedence
+    from model_name_rules
+    union all
+    select
+        kind,
+        pattern,
+        provider,
+        precedence
+    from provider_aliases
+    where match_on = 'provider'
+),
+
+-- The few rules about providers and the aliases go to every name as arrays: a join a rule would read the names a dozen
+-- times.
+reported as (
+    select distinct
+        toString(reported_provider) as reported_provider,
+        toString(reported_model) as reported_model,
+        lower(trimBoth(reported_provider)) as provider_name,
+        lower(trimBoth(reported_model)) as model_name,
+        (
+            select arraySort(groupArray((toUInt16(precedence), toString(pattern), toString(kind), toString(provider))))
+            from provider_names
+        ) as provider_rules,
+        (
+            select arraySort(groupArray((toUInt16(precedence), toString(pattern), toString(kind), toString(provider))))
+            from provider_aliases
+            where match_on = 'model'
+        ) as guesses,
+        (
+            select groupArray((toString(provider), lower(alias), lower(model)))
+            from model_aliases
+        ) as aliases
+    from model_hours
+),
+
+-- `provider/model`, also behind a resource path such as Bedrock's ARN or Vertex's publishers/google/models/.
+split_names as (
+    select
+        *,
+        replaceRegexpOne(
+            model_name, '^.*(^|/)(models|foundation-model|inference-profile|deployments|endpoints)/', ''
+        ) as short_name,
+        if(position(short_name, '/') > 0, splitByChar('/', short_name)[1], '') as prefix,
+        arrayFirst(rule -> rule.3 = 'equals' and rule.2 = prefix, provider_rules) as prefix_rule,
+        if(
+            prefix != '' and prefix_rule.3 != '', substring(short_name, length(prefix) + 2), short_name
+        ) as bare_name
+    from reported
+),
+
+-- Who serves it: as reported, else by the model's prefix, else by the form of its name. A rule without a provider, such
+-- as that of a gateway, asks the model.
+with_provider as (
+    select
+        * except (provider_rules, guesses),
+        arrayFirst(
+            rule -> {{ name_matches('provider_name', 'rule.3', 'rule.2') }},
+            provider_rules
+        ) as provider_rule,
+        arrayFirst(
+            rule ->
+                {{ name_matches('model_name', 'rule.3', 'rule.2') }}
+                or {{ name_matches('bare_name', 'rule.3', 'rule.2') }},
+            guesses
+        ) as guess,
+        multiIf(
+            provider_rule.4 != '', provider_rule.4,
+            provider_name != '' and provider_rule.3 = '', provider_name,
+            prefix_rule.4 != '', prefix_rule.4,
+            guess.4
+        ) as provider
+    from split_names
+),
+
+-- The name in the forms that rules are tried on, in this order; last without the date of a snapshot.
+with_forms as (
+    select
+        reported_provider,
+        reported_model,
+        provider,
+        arrayFirst(
+            alias -> alias.1 in ('', provider) and alias.2 in (model_name, short_name, bare_name),
+            arrayReverseSort(alias -> alias.1 != '', aliases)
+        ) as alias,
+        alias.3 != '' as is_aliased,
+        if(is_aliased, alias.3, bare_name) as base_name,
+        if(is_aliased, [base_name], arrayDistinct([
+            model_name,
+            short_name,
+            bare_name,
+            replaceRegexpOne(bare_name, '-(20[0-9]{2})([01][0-9])([0-3][0-9])(-|:|$)', '-\\1-\\2-\\3\\4'),
+            replaceOne(bare_name, '@', '-'),
+            if(provider = 'aws', replaceRegexpOne(bare_name, '^[a-z]{2,6}(-gov)?[.]', ''), bare_name)
+        ])) as exact_forms,
+        replaceRegexpOne(
+            replaceRegexpOne(base_name, '(-v[0-9]+)?(:[0-9]+)?$', ''),
+            '[-@](20[0-9]{2}-?[01][0-9]-?[0-3][0-9]|[01][0-9]-?[0-9]{2}|[0-9]{3}|latest|default)$',
+            ''
+        ) as undated_name,
+        arrayDistinct(arrayPushBack(exact_forms, undated_name)) as forms
+    from with_provider
+),
+
+forms as (
+    select
+        reported_provider,
+        reported_model,
+        provider,
+        arrayJoin(arrayEnumerate(forms)) as form_number,
+        forms[form_number] as form
+    from with_forms
+),
+
+matches as (
+    select
+        forms.reported_provider as reported_provider,
+        forms.reported_model as reported_model,
+        forms.form_number as form_number,
+        forms.form as form,
+        rules.step as step,
+        rules.price_provider as price_provider,
+        rules.price_model as price_model,
+        rules.model as model
+    from forms
+    inner join (select * from model_name_rules where kind = 'equals') as rules
+        on
+            forms.provider = rules.provider
+            and forms.form = rules.pattern
+    union all
+    select
+        forms.reported_provider as reported_provider,
+        forms.reported_model as reported_model,
+        forms.form_number as form_number,
+        forms.form as form,
+        rules.step as step,
+        rules.price_provider as price_provider,
+        rules.price_model as price_model,
+        rules.model as model
+    from forms
+    inner join (select * from model_name_rules where kind != 'equals') as rules
+        on forms.provider = rules.provider
+    where
+        {{ name_matches('forms.form', 'rules.kind', 'rules.pattern') }}
+        and (rules.unless = '' or not match(forms.form, rules.unless))
+),
+
+best_matches as (
+    select
+        reported_provider,
+        reported_model,
+        argMin(form, (form_number, step, price_model)) as best_form,
+        argMin(price_provider, (form_number, step, price_model)) as best_price_provider,
+        argMin(price_model, (form_number, step, price_model)) as best_price_model,
+        argMin(model, (form_number, step, price_model)) as best_model
+    from matches
+    group by
+        reported_provider,
+        reported_model
+),
+
+final as (
+    select
+        toLowCardinality(with_forms.reported_provider) as reported_provider,
+        toLowCardinality(with_forms.reported_model) as reported_model,
+        toLowCardinality(with_forms.provider) as provider,
+        toLowCardinality(coalesce(best_matches.best_model, with_forms.base_name)) as model,
+        toLowCardinality(coalesce(toString(best_matches.best_price_provider), with_forms.provider)) as price_provider,
+        toLowCardinality(coalesce(best_matches.best_price_model, with_forms.base_name)) as price_model,
+        toLowCardinality(multiIf(
+            best_matches.best_model is null, 'none',
+            with_forms.is_aliased, 'alias',
+            has(with_forms.exact_forms, best_matches.best_form), 'name',
+            'snapshot'
+        )) as resolved_by
+    from with_forms
+    left join best_matches
+        on
+            with_forms.reported_provider = best_matches.reported_provider
+            and with_forms.reported_model = best_matches.reported_model
+)
+
+select * from final
