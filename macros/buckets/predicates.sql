@@ -23,6 +23,11 @@
     {%- if is_built_in_pieces() -%} __change_id__ {%- else -%} toUInt64(0) {%- endif -%}
 {%- endmacro %}
 
+{# Whether the model's table is not there yet, so that it cannot read its own past. #}
+{% macro is_first_build() %}
+    {{ return(not is_built_in_pieces() or load_cached_relation(this) is none) }}
+{% endmacro %}
+
 {% macro is_built_in_pieces() %}
     {{ return(
         execute

@@ -10,6 +10,9 @@
     )
 }}
 
+-- The clock is read before the rows: what it says is in is then among them.
+-- depends_on: {{ ref('int_clock_ticks') }}
+
 with
 
 events as (

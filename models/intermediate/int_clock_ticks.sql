@@ -1,0 +1,66 @@
+{{
+    config(
+        materialized='appended',
+        order_by=['change_id'],
+        ttl='toDateTime(built_at) + interval 400 day',
+        meta={'change_logs': ['int_changed_hours'], 'reads_clock': true},
+    )
+}}
+
+with
+
+completeness as (
+    select * from {{ source('loading', 'completeness') }}
+    where topic in ({{ agent_topics() }})
+),
+
+reported as (
+    select
+        count() as topics,
+        if(countIf(isNull(complete_to)) > 0, null, min(complete_to)) as complete_to,
+        sum(lag) as lag_messages,
+        countIf(is_stale) > 0 as is_stale
+    from completeness
+),
+
+-- Where no loader reports, rows landed by other means: what is in is taken as complete to its newest event.
+newest as (
+    select max(occurred_at) as newest_occurred_at
+    from {{ ref('stg_agent__events') }}
+    where occurred_at <= now64(3, 'UTC')
+),
+
+ticks as (
+    select
+        toDateTime(
+            {% if var('as_of') %}
+                '{{ var("as_of") }}'
+            {% else %}
+                if(reported.topics > 0, coalesce(reported.complete_to, 0), newest.newest_occurred_at)
+            {% endif %},
+            'UTC'
+        ) as as_of,
+        reported.complete_to as complete_to,
+        toUInt64(coalesce(reported.lag_messages, 0)) as lag_messages,
+        toBool(reported.topics > 0 and reported.is_stale) as is_loader_silent
+    from reported
+    cross join newest
+),
+
+final as (
+    select
+        {{ change_id() }} as change_id,
+        {% if is_first_build() %}
+            as_of as previous_as_of,
+        {% else %}
+            (select argMax(as_of, change_id) from {{ this }}) as previous_as_of,
+        {% endif %}
+        as_of,
+        complete_to,
+        lag_messages,
+        is_loader_silent,
+        now64(3, 'UTC') as built_at
+    from ticks
+)
+
+select * from final
