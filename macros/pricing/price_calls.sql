@@ -23,9 +23,11 @@
 {%- endmacro %}
 
 {# One row a key with all its prices as one array, so that a join finds at most one row and copies no call. #}
-{% macro price_lists(keys, condition) %}
+{% macro price_lists(condition) %}
     select
-        {{ keys | join(', ') }},
+        workspace_id as list_workspace_id,
+        provider as list_provider,
+        price_model as list_price_model,
         arraySort(
             price -> (price.valid_from, price.daily_from_s, price.prompt_tokens_from, price.price_version),
             groupArray(cast(
@@ -55,7 +57,10 @@
         ) as prices
     from {{ ref('int_model_prices') }}
     where {{ condition }}
-    group by {{ keys | join(', ') }}
+    group by
+        workspace_id,
+        provider,
+        price_model
 {% endmacro %}
 
 {#
@@ -69,35 +74,42 @@
     with
 
     names as (
-        select * from {{ ref('int_model_names') }}
+        select
+            reported_provider as pair_provider,
+            reported_model as pair_model,
+            provider as known_provider,
+            model as known_model,
+            price_provider as known_price_provider,
+            price_model as known_price_model
+        from {{ ref('int_model_names') }}
     ),
 
     catalogue_prices as (
-        {{ price_lists(['provider', 'price_model'], 'not is_override') }}
+        {{ price_lists('not is_override') }}
     ),
 
     own_prices as (
-        {{ price_lists(['workspace_id', 'provider', 'price_model'], "is_override and workspace_id != ''") }}
+        {{ price_lists("is_override and workspace_id != ''") }}
     ),
 
     shared_prices as (
-        {{ price_lists(['provider', 'price_model'], "is_override and workspace_id = ''") }}
+        {{ price_lists("is_override and workspace_id = ''") }}
     ),
 
     named as (
         select
             events.*,
-            toLowCardinality(coalesce(toString(names.provider), toString(events.reported_provider))) as provider,
-            toLowCardinality(coalesce(toString(names.model), toString(events.reported_model))) as model,
-            toLowCardinality(coalesce(toString(names.price_provider), '')) as price_provider,
-            toLowCardinality(coalesce(toString(names.price_model), '')) as price_model,
+            toLowCardinality(coalesce(toString(names.known_provider), toString(events.reported_provider))) as provider,
+            toLowCardinality(coalesce(toString(names.known_model), toString(events.reported_model))) as model,
+            toLowCardinality(coalesce(toString(names.known_price_provider), '')) as price_provider,
+            toLowCardinality(coalesce(toString(names.known_price_model), '')) as price_model,
             toLowCardinality({{ service_tier('events.context') }}) as service_tier,
             events.event_type = 'llm_call' as is_call
         from {{ events }} as events
         left any join names
             on
-                events.reported_provider = names.reported_provider
-                and events.reported_model = names.reported_model
+                events.reported_provider = names.pair_provider
+                and events.reported_model = names.pair_model
     ),
 
     -- Most specific first: the workspace's own prices, those of everybody, the catalogue.
@@ -108,24 +120,24 @@
         from named
         left any join own_prices
             on
-                named.workspace_id = own_prices.workspace_id
-                and named.provider = own_prices.provider
-                and named.price_model = own_prices.price_model
+                named.workspace_id = own_prices.list_workspace_id
+                and named.provider = own_prices.list_provider
+                and named.price_model = own_prices.list_price_model
         left any join shared_prices
             on
-                named.provider = shared_prices.provider
-                and named.price_model = shared_prices.price_model
+                named.provider = shared_prices.list_provider
+                and named.price_model = shared_prices.list_price_model
         left any join catalogue_prices
             on
-                named.price_provider = catalogue_prices.provider
-                and named.price_model = catalogue_prices.price_model
+                named.price_provider = catalogue_prices.list_provider
+                and named.price_model = catalogue_prices.list_price_model
     ),
 
     -- In force at the moment of the call, for the whole of its prompt.
     with_prices_in_force as (
         select
             * except (prices),
-            toUInt32(occurred_at) % 86400 as second_of_day,
+            toUInt32(toInt64(occurred_at) % 86400) as second_of_day,
             ifNull(input_tokens, 0) as prompt_tokens,
             arrayFilter(
                 price ->
