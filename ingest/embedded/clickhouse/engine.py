@@ -6,7 +6,7 @@ The query's text ends in a comment with its id, by which `cancel` and KILL QUERY
 """
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,8 +44,12 @@ class Result(Protocol):
     """What chDB returns of a query."""
 
     def bytes(self) -> bytes: ...
+    # Of the result.
     def rows_read(self) -> int: ...
     def bytes_read(self) -> int: ...
+    # Of what was read for it.
+    def storage_rows_read(self) -> int: ...
+    def storage_bytes_read(self) -> int: ...
     def rows_written(self) -> int: ...
     def bytes_written(self) -> int: ...
     def elapsed(self) -> float: ...
@@ -55,17 +59,21 @@ class Connection(Protocol):
     """A chDB connection; settings, temporary tables and the current database are its own."""
 
     def query(self, query_str: str, format: str = ..., *, params: dict[str, str] = ...) -> Result: ...  # noqa: A002
+    def set_progress_callback(self, callback: "Callable[[dict[str, int]], None] | None") -> None: ...
     def close(self) -> None: ...
 
 
 @dataclass(frozen=True)
 class Summary:
-    """Rows and bytes of one query, as X-ClickHouse-Summary names them."""
+    """Rows and bytes of one query so far, as X-ClickHouse-Summary and X-ClickHouse-Progress name them."""
 
     read_rows: int = 0
     read_bytes: int = 0
     written_rows: int = 0
     written_bytes: int = 0
+    total_rows_to_read: int = 0
+    result_rows: int = 0
+    result_bytes: int = 0
     elapsed_ns: int = 0
 
 
@@ -89,6 +97,8 @@ class Engine:
         self._root = self.connect()
         row = self.ask("select timezone(), version()").split("\t")
         self.timezone, self.version = row[0], row[1]
+        listed = self.ask("select lower(name), content_type from system.formats where is_output").split("\n")
+        self.content_types = dict(line.split("\t") for line in listed)
 
     def connect(self, readonly: int = 0) -> Connection:
         connection = cast("Connection", self._connect(self._address))
@@ -153,17 +163,40 @@ def prepare(connection: Connection, database: str, settings: Mapping[str, str]) 
 
 
 def run(
-    connection: Connection, sql: str, parameters: Mapping[str, str], default_format: str = "TabSeparated"
+    connection: Connection,
+    sql: str,
+    parameters: Mapping[str, str],
+    default_format: str = "TabSeparated",
+    progress: Callable[[Summary], None] | None = None,
 ) -> tuple[bytes, Summary]:
-    """Runs a query to its end; returns what it printed, and its summary."""
+    """Runs a query to its end; returns what it printed, and its summary.
+
+    `progress` is called ten times a second while it runs, in a thread of the engine's.
+    """
+    seen = Summary()
+
+    def on_progress(values: dict[str, int]) -> None:
+        nonlocal seen
+        seen = Summary(**{name: values.get(name, 0) for name in Summary.__dataclass_fields__})
+        if progress is not None:
+            progress(seen)
+
+    connection.set_progress_callback(on_progress)
     try:
         result = connection.query(sql, default_format, params=dict(parameters))
     except RuntimeError as error:
         raise from_engine(error) from None
+    finally:
+        connection.set_progress_callback(None)
+    written_rows, written_bytes = result.rows_written(), result.bytes_written()
     return result.bytes(), Summary(
-        result.rows_read(),
-        result.bytes_read(),
-        result.rows_written(),
-        result.bytes_written(),
+        # Rows that came from the request's body count as read, which the engine does not say of a file's.
+        result.storage_rows_read() or written_rows,
+        result.storage_bytes_read() or written_bytes,
+        written_rows,
+        written_bytes,
+        seen.total_rows_to_read,
+        result.rows_read() or written_rows,
+        result.bytes_read() or written_bytes,
         int(result.elapsed() * 1e9),
     )

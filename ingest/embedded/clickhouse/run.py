@@ -59,6 +59,7 @@ def serve(
 
     from ingest.embedded.clickhouse.engine import Engine
     from ingest.embedded.clickhouse.server import Server
+    from ingest.embedded.clickhouse.wire import Protocol
 
     try:
         engine = Engine(home)
@@ -78,13 +79,14 @@ def serve(
     app = Server(engine, users, max_queries=max_queries)
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=Protocol,
         loop="uvloop",
         lifespan="off",
         access_log=False,
         log_level="warning",
         server_header=False,
-        timeout_keep_alive=30,
+        # A little longer than what answers tell the client.
+        timeout_keep_alive=33,
         timeout_graceful_shutdown=_DRAIN_S,
     )
     say(

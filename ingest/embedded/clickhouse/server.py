@@ -5,6 +5,7 @@ to a mebibyte, so that an early error has its HTTP status; a later one follows C
 """
 
 import asyncio
+import json
 import re
 import tempfile
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -12,11 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
-from ingest.embedded.clickhouse import statement
-from ingest.embedded.clickhouse.answer import Answer
-from ingest.embedded.clickhouse.engine import Connection, Engine, Summary, mark, quote, run
+from ingest.embedded.clickhouse import statement, wire
+from ingest.embedded.clickhouse.answer import PREFLIGHT, Answer
+from ingest.embedded.clickhouse.engine import Connection, Engine, Summary, mark, prepare, quote, run
 from ingest.embedded.clickhouse.errors import ClickHouseError
 from ingest.embedded.clickhouse.intake import ClientGoneError, Intake, read_intake
+from ingest.embedded.clickhouse.native import NativeRevision
 from ingest.embedded.clickhouse.pipes import Pipe
 from ingest.embedded.clickhouse.request import Request, read_request
 from ingest.embedded.clickhouse.sessions import Sessions
@@ -27,6 +29,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 _HELD_BYTES = 1 << 20
+_MAX_HELD_BYTES = 1 << 30
 _CANCEL_EVERY_S = 0.5
 _BY_QUERY_ID = re.compile(r"(?i)\bquery_id\s*=\s*'([^'\\]*)'")
 
@@ -45,7 +48,13 @@ class Server:
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        answer = Answer(send, self.engine.timezone)
+        answer = Answer(
+            send,
+            scope.get("extensions", {}).get(wire.NAME, {}).get("wire"),
+            threads=self._threads,
+            timezone=self.engine.timezone,
+            content_types=self.engine.content_types,
+        )
         try:
             request = read_request(scope["method"], scope["path"], scope["query_string"], scope["headers"])
             answer.use(request)
@@ -60,23 +69,28 @@ class Server:
             )
 
     async def _route(self, request: Request, receive: Receive, answer: Answer) -> None:
-        if request.path in ("/ping", "/replicas_status"):
-            await answer.whole(200, b"Ok.\n", is_plain=True)
-        elif request.path not in ("/", "/query"):
-            await answer.whole(404, f"There is no handle {request.path}\n".encode(), is_plain=True)
-        elif request.method not in ("GET", "POST", "HEAD"):
-            await answer.whole(501, b"Use GET or POST\n", is_plain=True)
+        if request.method == "OPTIONS":
+            await answer.plain(204, b"", PREFLIGHT)
+        elif request.path in ("/ping", "/replicas_status"):
+            await answer.plain(200, b"Ok.\n")
+        elif request.path not in ("/", "/query") or request.method not in ("GET", "POST", "HEAD"):
+            text = (
+                f"There is no handle {request.method} {request.path}\n\nUse / or /ping for health checks.\n"
+                "Or /replicas_status for more sophisticated health checks.\n\n"
+                "Send queries from your program with POST method or GET /?query=...\n"
+            )
+            await answer.plain(404, text.encode())
         elif request.method in ("GET", "HEAD") and not request.query:
-            await answer.whole(200, b"Ok.\n", is_plain=True)
+            await answer.plain(200, b"Ok.\n")
+        elif request.method == "POST" and not {"content-length", "transfer-encoding"} & request.headers.keys():
+            message = "The Transfer-Encoding is not chunked and there is no Content-Length header for POST request"
+            raise ClickHouseError(381, "HTTP_LENGTH_REQUIRED", message)
         else:
             await self._query(request, receive, answer)
 
     async def _query(self, request: Request, receive: Receive, answer: Answer) -> None:
         loop = asyncio.get_running_loop()
         user = await loop.run_in_executor(self._threads, self.users.admit, request.user, request.password)
-        if request.has_native_compression or request.has_native_decompression:
-            message = "compress=1 and decompress=1 are not supported here; use Content-Encoding and Accept-Encoding"
-            raise ClickHouseError(48, "NOT_IMPLEMENTED", message)
         if len(self._running) >= self.max_queries:
             message = f"Too many simultaneous queries. Maximum: {self.max_queries}"
             raise ClickHouseError(202, "TOO_MANY_SIMULTANEOUS_QUERIES", message)
@@ -87,6 +101,7 @@ class Server:
         try:
             with await read_intake(request, receive, self.engine.spool, self._threads) as intake:
                 request = intake.request
+                answer.compresses_errors = True
                 asked = statement.parse(intake.text) if intake.statement is None else intake.statement
                 if request.method != "POST" and not asked.is_read:
                     message = (
@@ -97,10 +112,12 @@ class Server:
                 watch = asyncio.create_task(
                     self._watch(receive, request.query_id, is_insert=asked.kind == "insert_data")
                 )
+                ticks = asyncio.create_task(_tick(request, answer))
                 try:
                     await self._run(request, user, asked, intake, answer)
                 finally:
                     watch.cancel()
+                    ticks.cancel()
         finally:
             self._running.discard(request.query_id)
 
@@ -111,25 +128,23 @@ class Server:
         wanted = request.default_format or "TabSeparated"
         with self.sessions.hold(request, user.readonly) as held:
             held.tables = intake.tables
+            to_end = partial(_to_end, request=request, wanted=wanted, answer=answer)
             if asked.kind != "result":
                 sql = self._command_text(asked, intake)
-                work = partial(
-                    held.use,
-                    request,
-                    asked,
-                    partial(_to_end, sql=sql + mark(request.query_id), request=request, wanted=wanted),
-                )
-                printed, summary = await loop.run_in_executor(self._threads, work)
-                answer.summary = summary
+                work = partial(held.use, request, asked, partial(to_end, sql=sql + mark(request.query_id)))
+                printed, answer.summary = await loop.run_in_executor(self._threads, work)
                 await answer.whole(200, printed, answer_format=wanted)
                 return
             answer.format = asked.format or wanted
+            if request.protocol_version and answer.format.lower() == "native":
+                describe = partial(self._describe, request, user, asked)
+                answer.rewrite(NativeRevision(request.protocol_version, describe))
             pipe = Pipe()
             sql = asked.into_file(pipe.path, wanted) + mark(request.query_id)
-            work = partial(held.use, request, asked, partial(_to_end, sql=sql, request=request, wanted=wanted))
+            work = partial(held.use, request, asked, partial(to_end, sql=sql))
             future = loop.run_in_executor(self._threads, pipe.closing(work))
             try:
-                await (self._spool if request.is_waiting_for_end else self._stream)(pipe, future, answer)
+                await self._stream(pipe, future, answer, request)
             finally:
                 if not future.done():
                     await loop.run_in_executor(self._threads, self.engine.cancel, request.query_id)
@@ -137,35 +152,60 @@ class Server:
                     await asyncio.wait([future])
                 pipe.close()
 
-    async def _spool(self, pipe: Pipe, future: "asyncio.Future[tuple[bytes, Summary]]", answer: Answer) -> None:
-        """An answer that begins after its end is known, held in a file: its errors all have a status."""
-        loop = asyncio.get_running_loop()
-        with tempfile.SpooledTemporaryFile(_HELD_BYTES, dir=str(self.engine.spool), prefix="result-") as file:
-            while chunk := await pipe.read():
-                await loop.run_in_executor(self._threads, file.write, chunk)
-            answer.summary = (await future)[1]
-            size = file.tell()
-            file.seek(0)
-            if size <= _HELD_BYTES:
-                await answer.whole(200, file.read(), answer_format=answer.format)
-                return
-            while chunk := await loop.run_in_executor(self._threads, file.read, _HELD_BYTES):
-                await answer.part(chunk)
-            await answer.end()
+    async def _stream(
+        self, pipe: Pipe, future: "asyncio.Future[tuple[bytes, Summary]]", answer: Answer, request: Request
+    ) -> None:
+        """Holds an answer's beginning back, or all of it when the client waits for the end; then hands it on.
 
-    async def _stream(self, pipe: Pipe, future: "asyncio.Future[tuple[bytes, Summary]]", answer: Answer) -> None:
-        held = bytearray()
+        What is held beyond a mebibyte is in a file. An error while it is held has a status of its own.
+        """
+        loop = asyncio.get_running_loop()
+        most = None if request.is_waiting_for_end else max(_HELD_BYTES, min(request.buffer_bytes, _MAX_HELD_BYTES))
+        with tempfile.SpooledTemporaryFile(_HELD_BYTES, dir=str(self.engine.spool), prefix="result-") as held:
+            size, rest = 0, b""
+            while chunk := await pipe.read():
+                if most is not None and size + len(chunk) > most:
+                    rest = chunk
+                    break
+                size += len(chunk)
+                if size > _HELD_BYTES:
+                    await loop.run_in_executor(self._threads, held.write, chunk)
+                else:
+                    held.write(chunk)
+            if not rest:
+                answer.summary = (await future)[1]
+            held.seek(0)
+            if size <= _HELD_BYTES and not rest:
+                await answer.whole(200, held.read(), answer_format=answer.format)
+                return
+            while chunk := await loop.run_in_executor(self._threads, held.read, _HELD_BYTES):
+                await answer.part(chunk)
+        if rest:
+            await self._pass_on(pipe, rest, answer)
+            await future
+        await answer.end()
+
+    @staticmethod
+    async def _pass_on(pipe: Pipe, held: bytes, answer: Answer) -> None:
+        """The rest of a long answer, in parts that are worth a switch of threads."""
+        parts = bytearray(held)
         while chunk := await pipe.read():
-            held += chunk
-            if len(held) >= _HELD_BYTES:
-                await answer.part(bytes(held))
-                held.clear()
-        answer.summary = (await future)[1]
-        if answer.is_begun:
-            await answer.part(bytes(held))
-            await answer.end()
-        else:
-            await answer.whole(200, bytes(held), answer_format=answer.format)
+            parts += chunk
+            if len(parts) >= _HELD_BYTES:
+                await answer.part(bytes(parts))
+                parts.clear()
+        await answer.part(bytes(parts))
+
+    def _describe(self, request: Request, user: User, asked: statement.Statement) -> dict[str, str]:
+        """The full types of a query's columns, by their names; what cannot be told is left out."""
+        try:
+            with self.engine.connection(user.readonly) as connection:
+                prepare(connection, request.database, request.settings)
+                text = asked.text[: asked.clause_at] if asked.clause_at >= 0 else asked.text
+                told = run(connection, f"DESCRIBE TABLE ({text}\n) FORMAT JSONCompactEachRow", request.parameters)[0]
+        except ClickHouseError:
+            return {}
+        return {name: kind for name, kind, *_ in map(json.loads, told.splitlines())}
 
     @staticmethod
     def _command_text(asked: statement.Statement, intake: Intake) -> str:
@@ -192,5 +232,17 @@ class Server:
         self.sessions.close()
 
 
-def _to_end(connection: Connection, *, sql: str, request: Request, wanted: str) -> tuple[bytes, Summary]:
-    return run(connection, sql, request.parameters, wanted)
+async def _tick(request: Request, answer: Answer) -> None:
+    """Says how far a query is, as often as the client wants, until it is cancelled."""
+    while request.progress_every_s and request.method != "HEAD":
+        await asyncio.sleep(request.progress_every_s)
+        answer.tick()
+
+
+def _to_end(
+    connection: Connection, *, sql: str, request: Request, wanted: str, answer: Answer
+) -> tuple[bytes, Summary]:
+    def note(summary: Summary) -> None:
+        answer.summary = summary
+
+    return run(connection, sql, request.parameters, wanted, note)

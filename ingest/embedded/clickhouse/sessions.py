@@ -3,7 +3,6 @@
 A setting in the URL holds for its query only: after it the setting is reset and the session's own SETs are said again.
 """
 
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -33,12 +32,13 @@ class Held:
     def use(self, request: Request, asked: Statement, work: Callable[[Connection], _T]) -> _T:
         """Runs `work` with the request's database and settings; in a thread of the pool."""
         if not request.session_id:
-            with self.engine.connection(self.readonly) as connection:
-                prepare(connection, request.database, request.settings)
-                self._load(connection)
-                return work(connection)
+            return self._use_once(request, "", work)
         if self.connection is None:
             self.connection = self.engine.connect(self.readonly)
+        if self.tables and self.readonly == 1:
+            # A reader's session can make no tables, and holds nothing but its database.
+            database = run(self.connection, "SELECT currentDatabase()", {}, "TSVRaw")[0].decode().rstrip("\n")
+            return self._use_once(request, database, work)
         try:
             prepare(self.connection, request.database, request.settings)
             self._load(self.connection)
@@ -49,16 +49,25 @@ class Held:
             self.said.append(asked.text)
         return done
 
+    def _use_once(self, request: Request, database: str, work: Callable[[Connection], _T]) -> _T:
+        """On a connection of its own. External tables are made before it may only read, as a server makes them."""
+        with self.engine.connection() as connection:
+            if self.readonly == 1:
+                self._load(connection)
+            if self.readonly:
+                run(connection, f"SET readonly = {int(self.readonly)}", {})
+            prepare(connection, request.database or database, request.settings)
+            if self.readonly != 1:
+                self._load(connection)
+            return work(connection)
+
     def _load(self, connection: Connection) -> None:
         """Makes the request's external tables."""
         for table in self.tables:
             name = quote_name(table.name)
             run(connection, f"CREATE TEMPORARY TABLE {name} ({table.structure})", {})
-            with tempfile.NamedTemporaryFile(dir=self.engine.spool, prefix="table-") as file:
-                file.write(table.data)
-                file.flush()
-                source = f"FROM INFILE {quote(file.name)} COMPRESSION 'none'"
-                run(connection, f"INSERT INTO {name} {source} FORMAT {table.format}", {})
+            source = f"FROM INFILE {quote(str(table.file))} COMPRESSION 'none'"
+            run(connection, f"INSERT INTO {name} {source} FORMAT {table.format}", {})
 
     def _restore(self, connection: Connection, request: Request) -> None:
         for table in self.tables:

@@ -7,7 +7,7 @@ ClickHouse's codes, by tokens, so that strings, comments and quoted names can ho
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from ingest.embedded.clickhouse.errors import ClickHouseError
 
@@ -29,6 +29,13 @@ _HOST_ACCESS = {
 }  # fmt: skip
 _NAMES_A_TABLE = {"INTO", "TABLE", "EXISTS", "VIEW", "DICTIONARY", "."}
 _OPEN, _CLOSE = "([{", ")]}"
+_LINE_END = re.compile(r"[ \t;]*\r?\n?")
+_NO_INPUT = (-1, -1)
+
+
+class _Word(NamedTuple):
+    text: str
+    at: int
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,9 @@ class Statement:
     format: str = ""
     clause_at: int = -1
     data_at: int = -1
+    # Where the table function input(…) of an INSERT … SELECT stands, and the brackets behind it begin.
+    input_at: int = -1
+    input_arguments_at: int = -1
 
     @property
     def is_read(self) -> bool:
@@ -67,6 +77,11 @@ class Statement:
 
     def from_file(self, path: str) -> str:
         """The same insert taking its data from `path`; FROM INFILE stands before SETTINGS and FORMAT."""
+        if self.input_at >= 0:
+            # The engine reads a body it has in a file by another table function of the same columns.
+            start, rest = self.text[: self.input_at], self.text[self.input_arguments_at + 1 : self.clause_at]
+            comma = "" if rest.lstrip().startswith(")") else ", "
+            return f"{start}file('{path}', '{self.format}'{comma}{rest.rstrip()}"
         head = self.text[: self.data_at].rstrip().removesuffix(";")
         source = f" FROM INFILE '{path}' COMPRESSION 'none' "
         rest = re.sub(r"(?i)\s*\bVALUES$", " FORMAT Values", head[self.clause_at :])
@@ -133,33 +148,33 @@ def insert_with_data(text: str) -> Statement | None:
 
 
 def _find_insert(text: str) -> Statement | None:
-    first = _TOKEN.match(text)
-    while first is not None and first.group("space") is not None:
-        first = _TOKEN.match(text, first.end())
-    if first is None or first.group().upper() != "INSERT":
-        return None
-    clause, previous, depth = -1, "", 0
+    """By the tokens before the data only: data may be anything."""
+    depth, clause, select, given = 0, -1, False, _NO_INPUT
+    before = _Word("", -1)
     for match in _TOKEN.finditer(text):
         if match.group("space") is not None:
             continue
         raw = match.group()
         word = raw.upper() if match.group("word") is not None else ""
-        if depth == 0 and word in ("SELECT", "WITH", "WATCH"):
+        if before.at < 0 and word != "INSERT":
             return None
-        if depth == 0 and previous == "FORMAT" and word:
-            end = match.end()
-            after = re.compile(r"[ \t;]*\r?\n?").match(text, end)
-            data_at = after.end() if after else end
-            return Statement("insert_data", "INSERT", text, raw, clause, data_at)
-        if depth == 0 and word == "VALUES" and previous not in ("INTO", "TABLE", "."):
-            return Statement(
-                "insert_data", "INSERT", text, "Values", match.start() if clause < 0 else clause, match.end()
-            )
-        if depth == 0 and clause < 0 and word in ("SETTINGS", "FORMAT") and previous not in ("INTO", "TABLE", "."):
-            clause = match.start()
+        if select and raw == "(" and before.text == "INPUT":
+            given = (before.at, match.start())
+        if depth == 0:
+            if before.text == "FORMAT" and word and (not select or given is not _NO_INPUT):
+                after = _LINE_END.match(text, match.end())
+                at = before.at if select else clause
+                return Statement("insert_data", "INSERT", text, raw, at, after.end() if after else match.end(), *given)
+            select |= word in ("SELECT", "WITH", "WATCH")
+            is_clause = before.text not in ("INTO", "TABLE", ".")
+            if word == "VALUES" and is_clause and not select:
+                at = match.start() if clause < 0 else clause
+                return Statement("insert_data", "INSERT", text, "Values", at, match.end())
+            if word in ("SETTINGS", "FORMAT") and is_clause and clause < 0:
+                clause = match.start()
         if match.group("other") is not None:
             depth += (raw in _OPEN) - (raw in _CLOSE)
-        previous = word or raw
+        before = _Word(word or raw, match.start())
     return None
 
 

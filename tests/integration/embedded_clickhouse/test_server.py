@@ -92,8 +92,9 @@ def test_a_session_keeps_tables_and_settings_and_a_url_setting_holds_for_one_que
     _post(url, "set max_threads = 1", session_id="one")
     assert _post(url, "select a, getSetting('max_threads') from tt", session_id="one", max_threads="2") == "7\t2\n"
     assert _post(url, "select a, getSetting('max_threads') from tt", session_id="one") == "7\t1\n"
-    with pytest.raises(HTTPError, match="404"):
+    with pytest.raises(HTTPError, match="500") as refused:
         _post(url, "select 1", session_id="unknown", session_check="1")
+    assert refused.value.headers["X-ClickHouse-Exception-Code"] == "372"
 
 
 def test_a_running_query_ends_by_kill_by_time_and_by_its_client_going_away(engine: Engine) -> None:
