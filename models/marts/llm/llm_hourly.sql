@@ -3,7 +3,6 @@
         materialized='bucketed',
         order_by=['workspace_id', 'hour', 'provider', 'model', 'agent'],
         meta={
-            'owner': 'platform',
             'change_logs': ['int_changed_hours'],
             'bucket': 'hour',
             'bucket_column': 'hour',
