@@ -8,3 +8,8 @@
         match({{ name }}, if({{ kind }} = 'regex', {{ pattern }}, '^$'))
     )
 {%- endmacro %}
+
+{# Gateways write gpt-5.2-20251211 where the rules have gpt-5.2-2025-12-11. #}
+{% macro with_dashes_in_date(name) -%}
+    replaceRegexpOne({{ name }}, '-(20[0-9]{2})(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])(-|:|$)', '-\\1-\\2-\\3\\4')
+{%- endmacro %}

@@ -113,9 +113,10 @@ with_forms as (
         if(is_aliased, alias.3, bare_name) as base_name,
         if(is_aliased, [base_name], arrayDistinct([
             model_name,
+            {{ with_dashes_in_date('model_name') }},
             short_name,
             bare_name,
-            replaceRegexpOne(bare_name, '-(20[0-9]{2})([01][0-9])([0-3][0-9])(-|:|$)', '-\\1-\\2-\\3\\4'),
+            {{ with_dashes_in_date('bare_name') }},
             replaceOne(bare_name, '@', '-'),
             if(provider = 'aws', replaceRegexpOne(bare_name, '^[a-z]{2,6}(-gov)?[.]', ''), bare_name)
         ])) as exact_forms,

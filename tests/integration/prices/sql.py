@@ -1,0 +1,77 @@
+"""The project's pricing SQL on an engine of its own: seeds loaded with their declared types, models rendered and built.
+
+Only refs and configs are stood in for; macros, models and seeds are the project's files. The engine lives in a process
+of its own, since one process may hold one chDB.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import jinja2
+import yaml  # type: ignore[import-untyped]
+
+ROOT = Path(__file__).parents[3]
+SEEDS = ("model_prices", "model_price_overrides", "model_name_rules", "model_aliases", "provider_aliases")
+Row = dict[str, str | int | bool | None]
+
+_ENGINE = """
+import json, sys
+from chdb.session import Session
+session = Session()
+for statement in json.load(sys.stdin):
+    answer = session.query(statement, "JSONEachRow")
+sys.stdout.write(str(answer))
+"""
+
+
+def render(text: str, **values: object) -> str:
+    """A model's or a test's SQL with the project's pricing macros; a ref is the table of that name."""
+    macros = "".join(file.read_text() for file in sorted((ROOT / "macros" / "pricing").glob("*.sql")))
+    ref: Callable[[str], str] = lambda name: name  # noqa: E731
+    config: Callable[..., str] = lambda **_: ""  # noqa: E731
+    environment = jinja2.Environment(extensions=["jinja2.ext.do"], autoescape=False)  # noqa: S701
+    return environment.from_string(macros + text).render(ref=ref, config=config, **values)
+
+
+def build(model: str) -> str:
+    """The statement that makes an intermediate model."""
+    text = (ROOT / "models" / "intermediate" / f"{model}.sql").read_text()
+    return f"create table {model} engine = Memory as {render(text)}"
+
+
+def load_seeds(overrides: Mapping[str, Path] | None = None) -> list[str]:
+    """The statements that make the seeds; `overrides` names another file for some."""
+    statements = []
+    for name in SEEDS:
+        declared = yaml.safe_load((ROOT / "seeds" / f"{name}.yml").read_text())["seeds"][0]["config"]["column_types"]
+        columns = ", ".join(f"{column} {kind}" for column, kind in declared.items())
+        file = (overrides or {}).get(name, ROOT / "seeds" / f"{name}.csv")
+        statements += [
+            f"create table {name} ({columns}) engine = Memory",
+            f"insert into {name} select * from file({literal(file)}, CSVWithNames, {literal(columns)})",
+        ]
+    return statements
+
+
+def run(statements: Sequence[str]) -> list[Row]:
+    """Run all statements with the profile's settings that matter here; the rows of the last one."""
+    done = subprocess.run(
+        [sys.executable, "-c", _ENGINE],
+        input=json.dumps(["set join_use_nulls = 1, output_format_json_quote_decimals = 1", *statements]),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def literal(value: object) -> str:
+    """A value as SQL writes it."""
+    if value is None:
+        return "null"
+    text = str(value).replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{text}'"
