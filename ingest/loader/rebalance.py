@@ -115,8 +115,6 @@ class Rebalance:
         """Claimed runs are finished or left to the next owner; what is not claimed is dropped."""
         keys = [(one.topic, one.partition) for one in partitions]
         mine = {key: self.partitions[key] for key in keys if key in self.partitions}
-        for partition in mine.values():
-            partition.ready.clear()
         wait = Deadline(self._clock, 0.0 if self._is_leaving else _REVOKE_WAIT_S)
         while any(one.flying for one in mine.values()) and not wait.is_over:
             self._clock.wait(threading.Event(), _LOOK_EVERY_S)
@@ -148,9 +146,9 @@ class Rebalance:
     def resolve(self) -> None:
         """Asks where the awaiting partitions go on, and starts reading there once the answer has come."""
         if self._asked is None:
-            if self._awaiting:
-                self._asked = dict(self._awaiting), self._asking.submit(self._take_up.try_all, list(self._awaiting))
-            return
+            if not self._awaiting:
+                return
+            self._asked = dict(self._awaiting), self._asking.submit(self._take_up.try_all, list(self._awaiting))
         asked, answer = self._asked
         if not answer.done():
             return
@@ -178,8 +176,6 @@ class Rebalance:
             # An eager assignment replaces the whole: whoever is read already goes on where it is.
             fresh = taken
             going_on = [TopicPartition(*key, one.read_to) for key, one in self.partitions.items()]
-            for one in self._awaiting.values():
-                one.is_read = False
         else:
             going_on = []
         if fresh:
