@@ -11,10 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import jinja2
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 ROOT = Path(__file__).parents[3]
 SEEDS = ("model_prices", "model_price_overrides", "model_name_rules", "model_aliases", "provider_aliases")
+SETTINGS = "set join_use_nulls = 1, prefer_column_name_to_alias = 1, output_format_json_quote_decimals = 1"
+"""The first two are the project's (dbt_project.yml, profiles.yml)."""
 Row = dict[str, str | int | bool | None]
 
 _ENGINE = """
@@ -60,7 +62,7 @@ def run(statements: Sequence[str]) -> list[Row]:
     """Run all statements with the profile's settings that matter here; the rows of the last one."""
     done = subprocess.run(
         [sys.executable, "-c", _ENGINE],
-        input=json.dumps(["set join_use_nulls = 1, output_format_json_quote_decimals = 1", *statements]),
+        input=json.dumps([SETTINGS, *statements]),
         capture_output=True,
         text=True,
         check=False,

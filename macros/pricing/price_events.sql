@@ -70,7 +70,7 @@
     One row a row of `events`, which has the columns of stg_agent__events. Only an llm_call is priced here; any other
     event has the cost it reports, or none.
 #}
-{% macro price_calls(events) %}
+{% macro price_events(events) %}
     with
 
     names as (
