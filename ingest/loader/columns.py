@@ -5,6 +5,7 @@ Out: one Arrow record batch, and the indexes of messages that miss a column rule
 The rules, by number, are those of ingest/contracts/check.py; rule 1 and 7 are decided on the bytes, before this.
 """
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
@@ -16,22 +17,22 @@ import pyarrow.compute as pc
 
 from ingest.contracts import fields as f
 from ingest.contracts.agent_event import AgentEvent
-from ingest.contracts.denial import suspicious_context
 from ingest.contracts.outcome import EventLimits
+from ingest.loader.contexts import Contexts
 from ingest.loader.pieces import MONEY_TYPE, contexts, either, milliseconds, units
 
 Mask = npt.NDArray[np.bool_]
 
 _TIME_TYPE: Final = pa.timestamp("ms", "UTC")
-_WHITE: Final = " \n\t\r"
 _KINDS: Final = {field.name: field.kind for field in f.FIELDS}
 
 
 class Columns:
     """Columns under construction. With `is_judged` nothing is checked again: events are as judge() settled them."""
 
-    def __init__(self, limits: EventLimits, judged_at_ms: int, *, is_judged: bool = False) -> None:
+    def __init__(self, limits: EventLimits, contexts: Contexts, judged_at_ms: int, *, is_judged: bool = False) -> None:
         self._limits = limits
+        self._contexts = contexts
         self._judged_at_ms = judged_at_ms
         self._is_judged = is_judged
         self._origin: list[int] = []
@@ -103,8 +104,8 @@ class Columns:
     def workspaces(self, _: str, read: pa.Array, good: Mask) -> pa.Array:
         """Rule 3."""
         unique = read.dictionary_encode()
-        fits = pc.match_substring_regex(unique.dictionary, f.WORKSPACE_PATTERN)
-        good &= fits.to_numpy(zero_copy_only=False)[unique.indices.to_numpy()]
+        fits = [_WORKSPACE.fullmatch(one) is not None for one in unique.dictionary.to_pylist()]
+        good &= np.array(fits, dtype=bool)[unique.indices.to_numpy()]
         return read
 
     def times(self, _: str, read: pa.Array, good: Mask) -> pa.Array:
@@ -123,21 +124,12 @@ class Columns:
         return pa.Array.from_buffers(MONEY_TYPE, len(read), [validity, pa.py_buffer(wide.tobytes())])
 
     def contexts(self, _: str, read: pa.Array, good: Mask) -> pa.Array:
-        """Rule 8, asked once for each different context."""
+        """Rule 8."""
         raws = read.dictionary_encode()
-        texts = [_compact(raw) for raw in raws.dictionary.to_pylist()]
-        column = pa.array([text or "" for text in texts], pa.string())
-        fits = np.array([text is not None for text in texts], dtype=bool)
-        odd = pc.or_(
-            pc.or_(
-                pc.invert(pc.starts_with(column, "{")),
-                pc.greater(pc.binary_length(column), self._limits.context_bytes),
-            ),
-            pc.match_substring_regex(column, suspicious_context(self._limits.context_depth)),
-        )
-        fits &= ~pc.and_(pc.not_equal(column, ""), odd).to_numpy(zero_copy_only=False)
-        good &= fits[raws.indices.to_numpy()]
-        return column.take(raws.indices)
+        unique = raws.dictionary.to_pylist()
+        texts = [raw.decode() for raw in unique] if self._is_judged else self._contexts.settle(unique)
+        good &= np.array([text is not None for text in texts], dtype=bool)[raws.indices.to_numpy()]
+        return pa.array(texts, pa.string()).fill_null("").take(raws.indices)
 
 
 def _parts_fit(arrays: dict[str, pa.Array]) -> Mask:
@@ -155,6 +147,8 @@ def _parts_fit(arrays: dict[str, pa.Array]) -> Mask:
 _HEX: Final = np.full(256, 255, dtype=np.uint8)
 for _digits in (b"0123456789abcdef", b"0123456789ABCDEF"):
     _HEX[list(_digits)] = np.arange(16, dtype=np.uint8)
+# For few different values: compiling it for Arrow takes longer.
+_WORKSPACE: Final = re.compile(f.WORKSPACE_PATTERN.rstrip("$"))
 _HEX_GROUPS: Final = ((0, 8), (9, 13), (14, 18), (19, 23), (24, 36))
 _HYPHENS: Final = (8, 13, 18, 23)
 
@@ -190,14 +184,3 @@ _BUILDERS: Final[dict[str, _Builder]] = {
     "money": Columns.money,
     "object": Columns.contexts,
 }
-
-
-def _compact(raw: bytes) -> str | None:
-    """The text of a context without insignificant whitespace; '' where it is missing, None where it is not UTF-8."""
-    if raw == b"null":
-        return ""
-    try:
-        text = raw.decode()
-    except UnicodeDecodeError:
-        return None
-    return msgspec.json.format(text, indent=-1) if any(mark in text for mark in _WHITE) else text

@@ -113,7 +113,7 @@ class Lander:
             lambda: self._dead_letters.write(stream, run, messages, rejected, next(attempts)),
         )
 
-    def _insert(self, sending: Sending, run: Run, rows: pa.RecordBatch, messages: Messages) -> list[Rejected]:
+    def _insert(self, sending: Sending, run: Run, rows: pa.Table, messages: Messages) -> list[Rejected]:
         """Lands the rows; returns those the engine refuses, after they are in the dead letters."""
         started_s = self._clock.monotonic()
         attempts = itertools.count(1 if sending.is_redo else 0)
@@ -127,7 +127,7 @@ class Lander:
         return []
 
     def _bisect(
-        self, sending: Sending, run: Run, rows: pa.RecordBatch, messages: Messages, error: Exception
+        self, sending: Sending, run: Run, rows: pa.Table, messages: Messages, error: Exception
     ) -> list[Rejected]:
         """Halves the run by offsets, the same way whoever does it, so that each half's token is the same again."""
         offsets = rows.column("_offset")

@@ -110,7 +110,7 @@ class Decoded:
     """What a decoder made of a batch: `rows` (the table's columns but the loader's own) where row i came from message
     `origin[i]`, ascending; what it refused; how often it dropped or did not know a field, by name."""
 
-    rows: pa.RecordBatch
+    rows: pa.Table
     origin: "pa.Int32Array"
     rejected: Sequence[Rejected]
     dropped_fields: Mapping[str, int]

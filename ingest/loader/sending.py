@@ -6,6 +6,7 @@ since a month of an insert is one part, there whole or not at all.
 """
 
 import io
+from collections.abc import Generator
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -32,7 +33,7 @@ class Sending:
         self.is_redo = is_redo
         self.attempts = 0
 
-    def send(self, run: Run, rows: pa.RecordBatch, attempt: int) -> None:
+    def send(self, run: Run, rows: pa.Table, attempt: int) -> None:
         """One attempt. `attempt` 0 is the first anybody makes; later ones land what a token without rows hid."""
         self._post(rows, run.token("rows"))
         if attempt == 0:
@@ -51,21 +52,21 @@ class Sending:
         if missing:
             self._post(rows.filter(pc.is_in(months, pa.array(missing))), f"{run.token('rows')}:again{attempt}")
 
-    def _post(self, rows: pa.RecordBatch, token: str) -> None:
+    def _post(self, rows: pa.Table, token: str) -> None:
         self.attempts += 1
         self._client.raw_insert(
             self.stream.table,
             column_names=rows.schema.names,
-            insert_block=io.BytesIO(_arrow_stream(rows)),
+            insert_block=_arrow_stream(rows),
             settings=insert_settings(self._client, token),
             fmt="ArrowStream",
         )
 
 
-def with_origin(run: Run, messages: Messages, decoded: Decoded) -> pa.RecordBatch:
+def with_origin(run: Run, messages: Messages, decoded: Decoded) -> pa.Table:
     """The decoder's rows with where each came from."""
     origin = decoded.origin.to_numpy()
-    rows: pa.RecordBatch = decoded.rows
+    rows: pa.Table = decoded.rows
     count = rows.num_rows
     offsets = np.array(messages.offsets, dtype=np.int64)[origin]
     appended = np.clip(np.array(messages.appended_ms, dtype=np.int64), 0, None)[origin]
@@ -79,9 +80,13 @@ def with_origin(run: Run, messages: Messages, decoded: Decoded) -> pa.RecordBatc
     return rows
 
 
-def _arrow_stream(rows: pa.RecordBatch) -> bytes:
-    sink = pa.BufferOutputStream()
+def _arrow_stream(rows: pa.Table) -> Generator[bytes, None, None]:
+    """The rows piece by piece, so that only one of them is in memory twice; the engine makes one block of them all."""
+    sink = io.BytesIO()
     with pa.ipc.new_stream(sink, rows.schema) as writer:
-        writer.write_batch(rows)
-    body: bytes = sink.getvalue().to_pybytes()
-    return body
+        for piece in rows.to_batches():
+            writer.write_batch(piece)
+            yield sink.getvalue()
+            sink.seek(0)
+            sink.truncate()
+    yield sink.getvalue()

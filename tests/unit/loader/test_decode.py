@@ -143,6 +143,12 @@ def test_a_correction_in_the_same_batch_stays_behind_the_copy_it_corrects() -> N
     assert decoded.rows.column("model").to_pylist() == ["second", "first", "second"]
 
 
+def test_a_context_that_only_looks_suspicious_lands_as_judge_leaves_it_first_and_ever_after() -> None:
+    odd: list[object] = [{"note": "a\\b"}, {"note": "50%40"}, {"deep": [[[1]]]}, {"note": "a  b"}, None, {}]
+    for _ in range(2):
+        assert_as_judged([payload(context=one) for one in odd] * 2)
+
+
 def test_denied_and_unknown_fields_are_counted_by_name_and_do_not_land() -> None:
     decoded = decode(payload(prompt="never", context={"email": "never"}, x_new=1))
     assert decoded.dropped_fields == {"denied.prompt": 1, "denied.e_mail": 1, "unknown.x_new": 1}
