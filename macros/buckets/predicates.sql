@@ -28,6 +28,11 @@
     {{ return(not is_built_in_pieces() or load_cached_relation(this) is none) }}
 {% endmacro %}
 
+{# What the table's newest build said, for a model that follows itself. #}
+{% macro previous_value(column) -%}
+    (select argMax({{ column }}, change_id) from {{ this }})
+{%- endmacro %}
+
 {% macro is_built_in_pieces() %}
     {{ return(
         execute

@@ -36,9 +36,7 @@ event_moves as (
 latest as (
     select * from events
     order by version desc
-    limit 1 by
-        workspace_id,
-        event_id
+    limit 1 by workspace_id, event_id
 ),
 
 still_here as (

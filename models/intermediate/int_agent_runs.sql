@@ -45,12 +45,14 @@ joined as (
         toBool(sum(starts) > 0) as has_start,
         toBool(sum(finishes) > 0) as is_finished,
         if(has_start, minIf(start_at, starts > 0), min(first_event_at)) as started_at,
-        max(ended_by).2 as last_finish_at,
+        tupleElement(max(ended_by), 2) as last_finish_at,
         max(last_event_at) as last_event_at,
         argMax(last_status, ended_by) as last_status,
         argMax(last_error_class, ended_by) as last_error_class,
-        argMax(tuple(last_latency_ms), ended_by).1 as last_latency_ms,
-        argMax(tuple(last_reported_cost_usd), ended_by).1 as last_reported_cost_usd,
+        tupleElement(argMax(tuple(last_latency_ms), ended_by), 1) as last_latency_ms,
+        tupleElement(
+            argMax(tuple(last_reported_cost_usd), ended_by), 1
+        ) as last_reported_cost_usd,
         sum(events) as events,
         sum(steps) as steps,
         sum(llm_calls) as llm_calls,

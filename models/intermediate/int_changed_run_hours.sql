@@ -13,7 +13,8 @@ changed_hours as (
     where {{ unseen('change_id') }}
 ),
 
--- Hours in which the silence of a run that never finished may have become long enough since the last build.
+-- Hours in which the silence of a run that never finished may have become long enough since the
+-- last build.
 silent_hours as (
     select distinct bucket_at - interval {{ var('run_silence_h') }} hour as bucket_at
     from {{ ref('int_passed_hours') }}
@@ -32,8 +33,8 @@ touched_runs as (
     where hour in changed_hours or hour in silent_hours
 ),
 
--- A run belongs to the hour of its start. An event that came or went may move that to any hour it has events in, and
--- away from an hour that changed.
+-- A run belongs to the hour of its start. An event that came or went may move that to any hour it
+-- has events in, and away from an hour that changed.
 changed as (
     select distinct hour as bucket_at from run_hours
     where (workspace_id, run_id) in touched_runs

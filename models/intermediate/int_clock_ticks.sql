@@ -23,7 +23,8 @@ reported as (
     from completeness
 ),
 
--- Where no loader reports, rows landed by other means: what is in is taken as complete to its newest event.
+-- Where no loader reports, rows landed by other means: what is in is taken as complete to its
+-- newest event.
 newest as (
     select max(occurred_at) as newest_occurred_at
     from {{ ref('stg_agent__events') }}
@@ -32,13 +33,13 @@ newest as (
 
 ticks as (
     select
-        toDateTime(
-            {% if var('as_of') %}
-                '{{ var("as_of") }}'
-            {% else %}
-                if(reported.topics > 0, coalesce(reported.complete_to, 0), newest.newest_occurred_at)
-            {% endif %},
-            'UTC'
+        if(
+            '{{ var("as_of") }}' != '', toDateTimeOrNull('{{ var("as_of") }}', 'UTC'),
+            if(
+                reported.topics > 0,
+                toDateTime(coalesce(reported.complete_to, 0), 'UTC'),
+                toDateTime(newest.newest_occurred_at, 'UTC')
+            )
         ) as as_of,
         reported.complete_to as complete_to,
         toUInt64(coalesce(reported.lag_messages, 0)) as lag_messages,
@@ -50,11 +51,7 @@ ticks as (
 final as (
     select
         {{ change_id() }} as change_id,
-        {% if is_first_build() %}
-            as_of as previous_as_of,
-        {% else %}
-            (select argMax(as_of, change_id) from {{ this }}) as previous_as_of,
-        {% endif %}
+        {{ 'as_of' if is_first_build() else previous_value('as_of') }} as previous_as_of,
         as_of,
         complete_to,
         lag_messages,

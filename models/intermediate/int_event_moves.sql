@@ -23,7 +23,7 @@ arrivals as (
     where {{ arrived('loaded_at') }}
 ),
 
--- The index is ordered by the event, so this reads 256 rows an arrival at most, whatever the history.
+-- The index is ordered by the event: this reads 256 rows an arrival at most, whatever the history.
 moved as (
     select
         workspace_id,

@@ -13,8 +13,8 @@ ticks as (
     where {{ unseen('change_id') }}
 ),
 
--- From the lower of the two times, since a watermark may step back; from 1970, which says "not known", no further than
--- what raw keeps.
+-- From the lower of the two times, since a watermark may step back; from 1970, which says "not
+-- known", no further than what raw keeps.
 spans as (
     select
         greatest(

@@ -38,7 +38,9 @@ final as (
         -- who it was: from its start, else from its first event
         min((not is_start, occurred_at, event_id)) as described_by,
         toLowCardinality(argMin(agent, (not is_start, occurred_at, event_id))) as agent,
-        toLowCardinality(argMin(environment, (not is_start, occurred_at, event_id))) as environment,
+        toLowCardinality(
+            argMin(environment, (not is_start, occurred_at, event_id))
+        ) as environment,
         toLowCardinality(argMin(service, (not is_start, occurred_at, event_id))) as service,
         toLowCardinality(argMin(route, (not is_start, occurred_at, event_id))) as route,
         argMin(session_id, (not is_start, occurred_at, event_id)) as session_id,
@@ -46,10 +48,15 @@ final as (
         -- how it ended: by its last finish
         max((is_finish, occurred_at, event_id)) as ended_by,
         toLowCardinality(argMax(status, (is_finish, occurred_at, event_id))) as last_status,
-        toLowCardinality(argMax(error_class, (is_finish, occurred_at, event_id))) as last_error_class,
-        argMax(tuple(latency_ms), (is_finish, occurred_at, event_id)).1 as last_latency_ms,
-        argMax(tuple(reported_cost_usd), (is_finish, occurred_at, event_id)).1
-            as last_reported_cost_usd,
+        toLowCardinality(
+            argMax(error_class, (is_finish, occurred_at, event_id))
+        ) as last_error_class,
+        tupleElement(
+            argMax(tuple(latency_ms), (is_finish, occurred_at, event_id)), 1
+        ) as last_latency_ms,
+        tupleElement(
+            argMax(tuple(reported_cost_usd), (is_finish, occurred_at, event_id)), 1
+        ) as last_reported_cost_usd,
         -- when
         minIf(occurred_at, is_start) as start_at,
         min(occurred_at) as first_event_at,
@@ -68,7 +75,9 @@ final as (
         sumIf(coalesce(output_tokens, 0), is_llm_call) as output_tokens,
         sumIf(coalesce(cost_usd, 0), is_llm_call) as llm_cost_usd,
         sumIf(coalesce(cost_usd, 0), is_tool_call) as tool_cost_usd,
-        sumIf(coalesce(cost_usd, 0), is_failed and (is_llm_call or is_tool_call)) as failed_cost_usd,
+        sumIf(
+            coalesce(cost_usd, 0), is_failed and (is_llm_call or is_tool_call)
+        ) as failed_cost_usd,
         sumIf(
             coalesce(input_tokens, 0) + coalesce(output_tokens, 0), is_failed and is_llm_call
         ) as failed_tokens
