@@ -6,6 +6,7 @@ with a BlockInfo before it, from 54454 on a byte "no custom serialization" after
 stream is walked, type by type, and the bytes are put in. Values are passed, not read; only lengths are.
 """
 
+from collections import Counter
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 
@@ -222,13 +223,15 @@ class NativeRevision:
 
     def _several(self, kind: DataType, rows: int, state: "_State") -> Walk:
         """Types whose parts stand one after the other; a variant's rows are those its discriminators name."""
-        which = b""
+        counts: Mapping[int, int] | None = None
         if kind.family in ("Variant", "Flat"):
-            which = yield from self._take(rows)
+            # A flat Dynamic has as wide an index as its types need, NULL being one more; a Variant has 255 at most.
+            width = 1 if len(kind.parts) < 256 else 2 if len(kind.parts) < 65536 else 4
+            counts = _counted((yield from self._take(rows * width)), width)
         elif kind.family == "Nullable" or not kind.parts:
             yield from self._pass(rows)
         for number, (part, part_state) in enumerate(zip(kind.parts, state.parts, strict=True)):
-            yield from self._values(part, which.count(number) if which else rows, part_state)
+            yield from self._values(part, rows if counts is None else counts.get(number, 0), part_state)
 
     def _low_cardinality(self, kind: DataType) -> Walk:
         flags = yield from self._fixed()
@@ -249,6 +252,11 @@ class _State:
 def _unknown(family: str, how: str) -> ClickHouseError:
     message = f"A {family} column with {how} cannot be sent in the Native format of a protocol revision here"
     return ClickHouseError(48, "NOT_IMPLEMENTED", message)
+
+
+def _counted(indexes: bytes, width: int) -> Mapping[int, int]:
+    """How often each index occurs."""
+    return Counter(indexes if width == 1 else memoryview(indexes).cast("H" if width == 2 else "I"))
 
 
 def _number(value: int) -> bytes:
