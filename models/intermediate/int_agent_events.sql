@@ -80,10 +80,12 @@ final as (
         reported_model,
         provider,
         model,
+        service_tier,
         input_tokens,
         output_tokens,
         cache_read_tokens,
         cache_write_tokens,
+        uncached_input_tokens,
         reasoning_tokens,
         prompt_hash,
         time_to_first_token_ms,
@@ -101,6 +103,7 @@ final as (
         cost_usd,
         cost_source,
         price_version,
+        unpriced_reason,
         input_cost_usd,
         cache_read_cost_usd,
         cache_write_cost_usd,
@@ -108,7 +111,10 @@ final as (
         unsplit_cost_usd,
         catalogue_cost_usd,
         -- rest
-        context
+        context,
+        -- arrival of the copy that won
+        appended_at,
+        loaded_at
     from priced
 )
 
