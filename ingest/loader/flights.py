@@ -7,7 +7,7 @@ stays, so the next start redoes it.
 
 import threading
 from collections.abc import Iterable, Mapping
-from concurrent.futures import Executor
+from concurrent.futures import FIRST_COMPLETED, Executor, wait
 from dataclasses import dataclass
 
 from ingest.loader.lander import Lander
@@ -43,6 +43,10 @@ class Flights:
         """Runs that fly on although their partition was forgotten."""
         return len(self._orphans)
 
+    def has_room(self, partitions: Mapping[Key, Partition]) -> bool:
+        """Whether one more run may fly."""
+        return sum(len(one.flying) for one in partitions.values()) + len(self._orphans) < self._most
+
     def hand_out(self, partitions: Mapping[Key, Partition]) -> None:
         """Starts what may fly, those with the fewest in the air first."""
         flying = sum(len(one.flying) for one in partitions.values()) + len(self._orphans)
@@ -53,6 +57,11 @@ class Flights:
                 partition.flying.append(Flight(batch, future, claimed))
                 flying += 1
         self._metrics.set(Metric.RUNS_IN_FLIGHT, flying)
+
+    def wait(self, partitions: Mapping[Key, Partition], timeout_s: float) -> None:
+        """Returns when one of the runs that fly has ended, or after the timeout."""
+        flying = [flight.future for one in partitions.values() for flight in one.flying]
+        wait([*flying, *(one.future for one in self._orphans)], timeout_s, FIRST_COMPLETED)
 
     def collect(self, partitions: Mapping[Key, Partition]) -> list[Key]:
         """Counts in what has landed; the partitions that must be taken up again since they were fenced."""

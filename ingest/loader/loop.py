@@ -33,6 +33,8 @@ POLL_S: Final = 0.05
 DRAIN_POLL_S: Final = 0.01
 COMMIT_EVERY_S: Final = 1.0
 RESUME_BELOW: Final = 0.7
+# A run lands sooner than this, unless something is wrong.
+PAUSE_AFTER_S: Final = 1.0
 # Of the drain deadline: for leaving the group and closing, so that these fall within it too.
 LEAVING_SHARE: Final = 0.2
 
@@ -93,6 +95,7 @@ class Loop:
         self._partitions = self.rebalance.partitions
         self._paused: set[Key] = set()
         self._is_full = False
+        self._full_since_s = clock.monotonic()
         self._commit_at_s = 0.0
 
     @property
@@ -115,10 +118,13 @@ class Loop:
         self._watchdog.beat()
         self._metrics.count(Metric.LOOP_TURNS)
         self.rebalance.resolve()
-        self._receive(self._consumer.consume(READ_MESSAGES, POLL_S))
+        self._read()
         now_s = self._clock.monotonic()
-        for partition in self._partitions.values():
-            partition.ready.extend(partition.intake.due(now_s))
+        if self._flights.has_room(self._partitions):  # or it may as well go on filling: fewer, larger parts
+            due_s = float("inf") if self._is_full else now_s
+            for partition in self._partitions.values():
+                if not partition.ready:
+                    partition.ready.extend(partition.intake.due(due_s))
         self._flights.hand_out(self._partitions)
         self.rebalance.collect()
         self._throttle()
@@ -137,6 +143,13 @@ class Loop:
             for key, target in targets.items()
             if (one := self._partitions.get(key)) and one.is_idle and one.intake.position >= target
         }
+
+    def _read(self) -> None:
+        """Polls; with a full buffer it waits for a run to land first, since to pause costs what was read ahead."""
+        if self._is_full and not self._paused and self._is_landing():
+            self._flights.wait(self._partitions, POLL_S)
+        else:
+            self._receive(self._consumer.consume(READ_MESSAGES, POLL_S))
 
     def _receive(self, received: list[Message]) -> None:
         now_s = self._clock.monotonic()
@@ -185,11 +198,17 @@ class Loop:
             log.warning("kafka_event", code=error.name(), words=error.str())
 
     def _throttle(self) -> None:
-        """Pauses what is read when too much is held, so that polling goes on; resumes it when enough has landed."""
+        """Pauses what is read when too much is held, so that polling goes on; resumes it when enough has landed.
+
+        Where nothing can land before more is read (claims to redo, of several loaders that died), reading goes on.
+        """
         held = sum(one.held_bytes for one in self._partitions.values())
-        self._is_full = held >= self._limits.buffer_bytes * (RESUME_BELOW if self._is_full else 1.0)
+        self._is_full = held >= self._limits.buffer_bytes * (RESUME_BELOW if self._paused else 1.0)
+        now_s = self._clock.monotonic()
+        if not self._is_full or not self._is_landing():
+            self._full_since_s = now_s
         self._paused &= self._partitions.keys()
-        wanted = set(self._partitions) if self._is_full else set()
+        wanted = set(self._partitions) if now_s - self._full_since_s >= PAUSE_AFTER_S else set()
         if pause := wanted - self._paused:
             self._consumer.pause([TopicPartition(*key) for key in sorted(pause)])
         if resume := self._paused - wanted:

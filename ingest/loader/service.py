@@ -39,6 +39,7 @@ from ingest.loader.starting import wait_for
 from ingest.loader.stopping import Ending, stop_on_signals
 from ingest.loader.streams import agent_events
 from ingest.loader.takeup import TakeUp
+from ingest.loader.warmup import warm_up
 from ingest.loader.watchdog import Watchdog
 from ingest.settings import Settings
 from ingest.warehouse import connect
@@ -147,9 +148,7 @@ def run_loader(
         reporter = Reporter(
             reporting_admin, ledger, loop.standings, metrics, SYSTEM_CLOCK, settings.progress_interval_s
         )
-        # pyarrow loads a second's worth of modules at its first use: before the first message waits for it.
-        for stream in streams:
-            stream.decoder.decode([b"{}"], 0)
+        warm_up(streams)
         rebalance = loop.rebalance
         consumer.subscribe(
             topics, on_assign=rebalance.on_assign, on_revoke=rebalance.on_revoke, on_lost=rebalance.on_lost

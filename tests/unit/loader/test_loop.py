@@ -10,6 +10,7 @@ import pytest
 from confluent_kafka import KafkaError, TopicPartition
 
 from ingest.errors import MeterhouseError, WorkAbandonedError
+from ingest.loader import loop
 from ingest.loader.clock import Clock, Deadline
 from ingest.loader.partition import Key
 from ingest.loader.run import Run
@@ -246,7 +247,13 @@ def test_a_full_buffer_pauses_reading_while_polling_goes_on_and_resumes_every_pa
     for key in ALL:
         broker.send(key, 40, size=100)
     house.consumer.give(*ALL)
-    house.turn(3)
+    for _ in range(3):
+        house.loop.turn()
+    assert house.consumer.paused == set()  # a run lands within a second, and a pause throws away what was read ahead
+    polls = house.consumer.polls
+    house.loop.turn()
+    assert house.consumer.polls == polls
+    house.turn(2)
     assert house.consumer.paused == set(ALL)
     polls = house.consumer.polls
     house.asking.is_prompt = False
@@ -262,6 +269,32 @@ def test_a_full_buffer_pauses_reading_while_polling_goes_on_and_resumes_every_pa
     house.turn()
     assert house.consumer.paused == set()
     assert_once(broker, ledger)
+
+
+def test_claims_to_redo_that_are_larger_than_the_buffer_are_read_to_their_end(
+    broker: FakeBroker, ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "READ_MESSAGES", 7)
+    for key in ALL:
+        broker.send(key, 40, size=100)
+        ledger.seen_by("who died").claim(Run(source_of(key), 0, 39), 1)
+    house = House(broker, ledger, rows=100, buffer_bytes=3_000)
+    house.consumer.give(*ALL)
+    house.turn(60)
+    assert_once(broker, ledger)
+
+
+def test_a_run_fills_on_while_no_worker_is_free(broker: FakeBroker, ledger: FakeLedger) -> None:
+    house = House(broker, ledger, rows=1_000, in_flight=1)
+    house.workers.is_prompt = False
+    house.consumer.give(A0)
+    for _ in range(5):
+        broker.send(A0, 10)
+        house.turn()
+    house.workers.is_prompt = True
+    house.workers.work()
+    house.turn(3)
+    assert ledger.chain(source_of(A0)) == [(0, 9), (10, 49)]
 
 
 def test_a_commit_that_fails_is_only_a_courtesy_and_is_made_again(broker: FakeBroker, ledger: FakeLedger) -> None:
