@@ -5,7 +5,9 @@
     meta.reads_clock    true for the first of the chain: it builds up to the engine's clock, the others up to what they read
 
     Whatever an interrupted or overlapping build adds twice, the model must not mind: rows are a set (its engine replaces
-    equal keys), or carry the change_id they came with. A full refresh keeps the rows: they say what happened.
+    equal keys), or carry the change_id they came with. A full refresh keeps the rows: they say what happened. A column
+    that is new in the contract is added, with its type's default in the rows before; one that is gone stays and is
+    no longer written.
 #}
 {% materialization appended, adapter='clickhouse' %}
     {%- set target_relation = this.incorporate(type='table') -%}
@@ -29,6 +31,8 @@
             {{ ttl_config(label='ttl') }}
             {{ adapter.get_model_settings(model, 'MergeTree') }}
         {% endcall %}
+    {% else %}
+        {% do add_new_columns(target_relation) %}
     {% endif %}
     {% call statement('main') %}
         insert into {{ target_relation }} ({{ model.columns.keys() | join(', ') }})
@@ -43,3 +47,14 @@
     {{ run_hooks(post_hooks) }}
     {{ return({'relations': [target_relation]}) }}
 {% endmaterialization %}
+
+{% macro add_new_columns(relation) %}
+    {% set present = adapter.get_columns_in_relation(relation) | map(attribute='name') | list %}
+    {% for column in model.columns.values() if column.name not in present %}
+        {% do run_statement(
+            'add_column',
+            'alter table ' ~ relation ~ on_cluster_words() ~ ' add column ' ~ adapter.quote(column.name) ~ ' '
+            ~ column.data_type
+        ) %}
+    {% endfor %}
+{% endmacro %}

@@ -79,14 +79,32 @@
     {{ return(bounds | min if bounds else none) }}
 {% endmacro %}
 
-{# Of the SQL and of the rows of the small tables named in meta.rebuilt_by: another one means that the past changes. #}
+{#
+    What the rows of a model depend on besides the events: its SQL, the small tables named in meta.rebuilt_by, and the same
+    of everything it reads. Another fingerprint means that the past changes too, so the model is rebuilt whole.
+#}
 {% macro build_fingerprint(sql) %}
     {% set hashes = [local_md5(sql)] %}
     {% for name in model.config.meta.get('rebuilt_by', []) %}
         {% set rows = run_query('select toString(sum(cityHash64(*))) from ' ~ ref(name)) %}
         {% do hashes.append(rows.rows[0][0]) %}
     {% endfor %}
+    {% do hashes.extend(upstream_fingerprints(model.unique_id)) %}
     {{ return(local_md5(hashes | join(','))) }}
+{% endmacro %}
+
+{% macro upstream_fingerprints(node_id) %}
+    {% set hashes = [] %}
+    {% for upstream_id in graph.nodes[node_id].depends_on.nodes | sort if upstream_id in graph.nodes %}
+        {% set upstream = graph.nodes[upstream_id] %}
+        {% if upstream.config.materialized == 'bucketed' %}
+            {% do hashes.append(last_build(upstream.name, upstream.config.meta.change_logs | first).fingerprint) %}
+        {% elif upstream.config.materialized in ('view', 'ephemeral') %}
+            {% do hashes.append(upstream.checksum.checksum) %}
+            {% do hashes.extend(upstream_fingerprints(upstream_id)) %}
+        {% endif %}
+    {% endfor %}
+    {{ return(hashes) }}
 {% endmacro %}
 
 {% macro engine_time() %}

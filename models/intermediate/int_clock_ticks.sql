@@ -41,6 +41,7 @@ ticks as (
                 toDateTime(newest.newest_occurred_at, 'UTC')
             )
         ) as as_of,
+        toBool(reported.topics > 0) as has_loader,
         reported.complete_to as complete_to,
         toUInt64(coalesce(reported.lag_messages, 0)) as lag_messages,
         toBool(reported.topics > 0 and reported.is_stale) as is_loader_silent
@@ -53,6 +54,7 @@ final as (
         {{ change_id() }} as change_id,
         {{ 'as_of' if is_first_build() else previous_value('as_of') }} as previous_as_of,
         as_of,
+        has_loader,
         complete_to,
         lag_messages,
         is_loader_silent,
