@@ -101,13 +101,12 @@ class Ledger:
         """What is claimed and not done, and where the chain ends."""
         parameters = _keys(source)
         where = "topic = {topic:String} and topic_id = {topic_id:String} and partition = {partition:Int32}"
+        # The maximum of nothing is 0, which is where a source that nobody knows begins.
         done = self._client.query(
-            f"select max(next) from (select max(last_offset) + 1 as next from {self._ops}.load_batches "  # noqa: S608
-            f"where {where} having count() > 0 "
-            f"union all select max(next_offset) from {self._ops}.load_progress final where {where} having count() > 0)",
+            f"select max(next) from (select last_offset + 1 as next from {self._ops}.load_batches where {where} "  # noqa: S608
+            f"union all select next_offset from {self._ops}.load_progress where {where})",
             parameters=parameters,
         ).result_rows
-        # A union of nothing gives max() = 0, which is also a true answer: then there is nothing to redo either way.
         rows = self._client.query(
             "select first_offset, argMin(last_offset, claimed_at) as last, "  # noqa: S608
             "toUnixTimestamp64Milli(argMin(judged_at, claimed_at)), argMin(owner, claimed_at) "
@@ -120,8 +119,7 @@ class Ledger:
             Claim(Run(source, int(first), int(last)), int(judged_at), str(owner))
             for first, last, judged_at, owner in rows
         )
-        known = int(done[0][0] or 0)
-        chain_end = max([known, *(claim.run.last + 1 for claim in redo)])
+        chain_end = max([int(done[0][0]), *(claim.run.last + 1 for claim in redo)])
         return Position(redo, chain_end or None)
 
     def is_done(self, run: Run) -> bool:

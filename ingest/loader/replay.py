@@ -15,14 +15,13 @@ from types import TracebackType
 from typing import Final, Self
 
 import structlog
-from confluent_kafka import KafkaError, KafkaException, Message
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ingest.errors import MeterhouseError, SettingsError
-from ingest.kafka import KafkaAdmin, TopicSpec, open_producer, producer_config
-from ingest.kafka_errors import Complaints, explain, no_answer
+from ingest.kafka import KafkaAdmin, TopicSpec
+from ingest.kafka_sending import FLUSH_DEADLINE_S, Sender
 from ingest.loader.retry import Retrier, RetryPolicy
 from ingest.settings import Settings
 from ingest.warehouse_errors import ErrorKind, describe, kind_of
@@ -31,8 +30,6 @@ log = structlog.get_logger()
 
 Headers = tuple[tuple[str, bytes], ...]
 
-# Above the producer's own delivery timeout, whose error says more.
-_FLUSH_DEADLINE_S: Final = 90.0
 _TUNING: Final = {
     "linger.ms": "20",
     "queue.buffering.max.messages": "100000",
@@ -73,23 +70,25 @@ class Tally:
 
 
 class Front:
-    """An idempotent producer into topics; leaving the context without an error means the broker has every message."""
+    """The way into topics; leaving the context without an error means the broker has every message."""
 
     def __init__(self, settings: Settings, kind: str) -> None:
         """`kind` goes into the headers: dead-letter, range or file."""
         self.replay_id = uuid.uuid4()
-        self.acknowledged = 0
         self._bootstrap = settings.bootstrap
-        self._complaints = Complaints()
-        self._refused: KafkaError | None = None
-        self._handed_over = 0
         self._own_headers: Headers = (
             ("meterhouse-replay-id", str(self.replay_id).encode()),
             ("meterhouse-replay-of", kind.encode()),
         )
-        tuning = {name: value for name, value in _TUNING.items() if name not in settings.kafka_options}
-        config = producer_config(self._bootstrap, settings.kafka_options, client_id="meterhouse-replay")
-        self._producer = open_producer({**config, **tuning}, self._complaints)
+        self._sender = Sender(
+            self._bootstrap,
+            settings.kafka_options,
+            client_id="meterhouse-replay",
+            tuning=_TUNING,
+            doing=lambda count: (
+                f"replaying, {count} messages acknowledged before (they land once, also when sent again)"
+            ),
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -99,54 +98,21 @@ class Front:
     ) -> None:
         if kind is None:
             self.settle()
-            return
-        self._producer.purge()
-        self._producer.flush(1.0)
+        else:
+            self._sender.abandon()
 
     def send(self, topic: str, value: bytes | None, key: bytes | None, headers: Headers) -> None:
         """Hands one message over; blocks while the producer's bounded queue is full. Raises MeterhouseError."""
-        while True:
-            try:
-                self._producer.produce(
-                    topic, value, key, headers=[*headers, *self._own_headers], on_delivery=self._delivered
-                )
-            except BufferError:
-                self._producer.poll(0.1)
-                self._check()
-            except KafkaException as error:
-                raise explain(error, self._bootstrap, self._complaints, doing=self._doing()) from error
-            else:
-                break
-        self._handed_over += 1
-        if self._handed_over % 1_000 == 0:
-            self._producer.poll(0)
-            self._check()
+        self._sender.send(topic, value, key, (*headers, *self._own_headers))
 
     def settle(self) -> None:
         """Returns when the broker has acknowledged all that was handed over; MeterhouseError where it does not."""
-        left = self._producer.flush(_FLUSH_DEADLINE_S)
-        self._check()
-        if left or self.acknowledged != self._handed_over:
+        if missing := self._sender.settle():
             raise MeterhouseError(
-                f"{self._handed_over - self.acknowledged} of {self._handed_over} replayed messages were not "
-                f"acknowledged by Kafka at {self._bootstrap} within {_FLUSH_DEADLINE_S:.0f} s: look at the broker and "
-                "run this again; copies land once."
+                f"{missing} of {self._sender.handed_over} replayed messages were not acknowledged by Kafka at "
+                f"{self._bootstrap} within {FLUSH_DEADLINE_S:.0f} s: look at the broker and run this again; copies "
+                "land once."
             )
-
-    def _delivered(self, error: KafkaError | None, _: Message) -> None:
-        if error is None:
-            self.acknowledged += 1
-        elif self._refused is None:
-            self._refused = error
-
-    def _check(self) -> None:
-        if self._refused is not None:
-            expired = self._refused.name() == "_MSG_TIMED_OUT"
-            cause = no_answer("no broker took a message in time") if expired else self._refused
-            raise explain(cause, self._bootstrap, self._complaints, doing=self._doing())
-
-    def _doing(self) -> str:
-        return f"replaying, {self.acknowledged} messages acknowledged before (they land once, also when sent again)"
 
 
 def loaded_topic(settings: Settings, name: str | None) -> str:
