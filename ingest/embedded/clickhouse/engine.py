@@ -5,18 +5,20 @@ formatted by the engine, into a pipe: chDB's own streaming would close a JSON do
 The query's text ends in a comment with its id, by which `cancel` and KILL QUERY find it: chDB makes ids of its own.
 """
 
-import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
 
 from ingest.embedded.clickhouse.errors import ClickHouseError, from_engine
+from ingest.embedded.clickhouse.grants import users_xml
+from ingest.embedded.clickhouse.refusals import vet
 
 _CONFIG = """<clickhouse>
     <logger><level>none</level></logger>
     <timezone>UTC</timezone>
+    <default_database></default_database><database>default</database>
     <user_files_path>{home}/user_files/</user_files_path>
     <background_pool_size>2</background_pool_size>
     <background_schedule_pool_size>4</background_schedule_pool_size>
@@ -32,12 +34,9 @@ _CONFIG = """<clickhouse>
     <users_config>{home}/engine/users.xml</users_config>
 </clickhouse>
 """
-_USERS = """<clickhouse>
-    <profiles><default><log_queries>1</log_queries></default></profiles>
-    <users><default><password></password><profile>default</profile></default></users>
-    <quotas><default></default></quotas>
-</clickhouse>
-"""
+# As a server has them. Without, chDB makes `default` an overlay that reads host files by a table's name, and keeps the
+# tables of `system` in memory.
+_DATABASES = {"default": "de5a0000-0000-4000-8000-000000000001", "system": "de5a0000-0000-4000-8000-000000000002"}
 
 
 class Result(Protocol):
@@ -78,19 +77,17 @@ class Summary:
 
 
 class Engine:
-    """One data directory, opened. `close` after the last query."""
+    """One data directory, opened; its folders are there (folders.py). `close` after the last query."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, users: Iterable[str] = ()) -> None:
         from chdb import _chdb
 
         self.home = home.absolute()
         self.spool = self.home / "spool"
-        shutil.rmtree(self.spool, ignore_errors=True)
-        for folder in (self.spool, self.home / "data", self.home / "engine", self.home / "user_files"):
-            folder.mkdir(parents=True, exist_ok=True)
         config = self.home / "engine" / "config.xml"
         config.write_text(_CONFIG.format(home=self.home))
-        (self.home / "engine" / "users.xml").write_text(_USERS)
+        (self.home / "engine" / "users.xml").write_text(users_xml(users))
+        _make_databases(self.home / "data")
         self._connect = vars(_chdb)["connect"]
         self._address = f"{self.home / 'data'}?config-file={config}"
         # The engine lives as long as one connection is open.
@@ -99,6 +96,8 @@ class Engine:
         self.timezone, self.version = row[0], row[1]
         listed = self.ask("select lower(name), content_type from system.formats where is_output").split("\n")
         self.content_types = dict(line.split("\t") for line in listed)
+        known = "select upper(name) from system.table_engines union all select upper(name) from system.database_engines"
+        self._engines = frozenset(self.ask(known).split("\n"))
 
     def connect(self, readonly: int = 0) -> Connection:
         connection = cast("Connection", self._connect(self._address))
@@ -124,10 +123,25 @@ class Engine:
         with self.connection() as connection:
             return run(connection, sql, parameters or {})[0].decode().rstrip("\n")
 
+    def vet(self, text: str) -> None:
+        """Raises ClickHouseError for a statement that no client may run; the head of an insert is one."""
+        vet(text, self._wording, self._engines)
+
+    def _wording(self, text: str) -> str:
+        """The engine's own wording of a statement; what it cannot read is a syntax error."""
+        asked = "SELECT formatQuerySingleLine({q:String}) SETTINGS max_query_size = 0, max_parser_depth = 10000"
+        try:
+            with self.connection() as connection:
+                return run(connection, asked, {"q": escape(text)}, "TSVRaw")[0].decode()
+        except ClickHouseError as error:
+            raise ClickHouseError(
+                error.code, "", "", body=error.body.partition(": In scope SELECT format")[0]
+            ) from None
+
     def cancel(self, query_id: str) -> None:
         """Ends the query with that id, should it run; does not wait for its end."""
         mine = self.ask(
-            "select query_id from system.processes where endsWith(query, {m:String})", {"m": mark(query_id)}
+            "select query_id from system.processes where endsWith(query, {m:String})", {"m": escape(mark(query_id))}
         )
         for engine_id in filter(None, mine.split("\n")):
             self.ask(f"kill query where query_id = {quote(engine_id)} async")
@@ -136,9 +150,27 @@ class Engine:
         self._root.close()
 
 
+def _make_databases(data: Path) -> None:
+    """Writes down the databases that are not there yet; one that chDB made before is a link to its folder."""
+    folder = data / "metadata"
+    for name, new_id in _DATABASES.items():
+        if (folder / f"{name}.sql").exists():
+            continue
+        link = folder / name
+        identity = link.readlink().name if link.is_symlink() else new_id
+        (data / "store" / identity[:3] / identity).mkdir(parents=True, exist_ok=True)
+        folder.mkdir(exist_ok=True)
+        (folder / f"{name}.sql").write_text(f"ATTACH DATABASE _ UUID '{identity}'\nENGINE = Atomic\n")
+
+
 def mark(query_id: str) -> str:
     """The comment that ends the text of the query with that id."""
     return f"/* query_id={query_id.replace('*/', '* /')} */"
+
+
+def escape(text: str) -> str:
+    """A query parameter's value as the engine reads it."""
+    return text.replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t").replace("\0", "\\0")
 
 
 def quote(text: str) -> str:

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ingest.embedded.clickhouse.fence import fence, forget_environment
+from ingest.embedded.clickhouse.folders import make_folders
 from ingest.embedded.clickhouse.owner import own
 from ingest.embedded.clickhouse.users import load_users
 from ingest.errors import MeterhouseError, SettingsError
@@ -55,6 +57,11 @@ def serve(
         )
     # chDB takes its time zone from here; ClickHouse in containers says UTC.
     os.environ["TZ"] = "UTC"
+    # chDB opens an empty engine in the temporary folder when it is imported.
+    folders = make_folders(home)
+    os.environ["TMPDIR"] = str(folders[0])
+    forget_environment()
+    fenced = fence(folders)
     import uvicorn
 
     from ingest.embedded.clickhouse.engine import Engine
@@ -62,7 +69,7 @@ def serve(
     from ingest.embedded.clickhouse.wire import Protocol
 
     try:
-        engine = Engine(home)
+        engine = Engine(home, users.names)
     except (RuntimeError, OSError) as error:
         os.close(lock)
         raise MeterhouseError(f"the engine cannot open {home}: {str(error).splitlines()[0]}") from error
@@ -91,7 +98,7 @@ def serve(
     )
     say(
         f"ClickHouse {engine.version} (embedded) listens on http://{host}:{port}, "
-        f"data in {engine.home}, pid {os.getpid()}"
+        f"data in {engine.home}, pid {os.getpid()}; fence: {fenced}"
     )
     try:
         _Quiet(config).run(sockets=[listener])

@@ -65,7 +65,9 @@ class Held:
         """Makes the request's external tables."""
         for table in self.tables:
             name = quote_name(table.name)
-            run(connection, f"CREATE TEMPORARY TABLE {name} ({table.structure})", {})
+            create = f"CREATE TEMPORARY TABLE {name} ({table.structure})"
+            self.engine.vet(create)
+            run(connection, create, {})
             source = f"FROM INFILE {quote(str(table.file))} COMPRESSION 'none'"
             run(connection, f"INSERT INTO {name} {source} FORMAT {table.format}", {})
 

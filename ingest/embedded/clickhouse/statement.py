@@ -1,8 +1,8 @@
 """What one query is: its kind, its output format, where an insert's data begin.
 
 In: the text of a query, for an insert perhaps only its head. Out: a Statement, and what the engine runs in its place.
-The engine would obey several statements in one text and touch files of this host; both are refused here with
-ClickHouse's codes, by tokens, so that strings, comments and quoted names can hold any words.
+The engine would obey several statements in one text; they are refused here with ClickHouse's code, by tokens, so that
+strings, comments and quoted names can hold any words. What a statement may do is judged in refusals.py.
 """
 
 import re
@@ -22,12 +22,6 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _RESULT = {"SELECT", "WITH", "SHOW", "DESCRIBE", "DESC", "EXPLAIN", "EXISTS", "FROM", "(", "CHECK"}
-# Table functions and engines that read or write this host's files, start programs here or reach its other ports.
-_HOST_ACCESS = {
-    "FILE", "FILECLUSTER", "URL", "URLCLUSTER", "EXECUTABLE", "EXECUTABLEPOOL", "PYTHON", "SQLITE", "DISK", "HDFS",
-    "HTTP", "ODBC", "JDBC", "ICEBERGLOCAL", "DELTALAKELOCAL", "PAIMONLOCAL", "CATBOOSTEVALUATE",
-}  # fmt: skip
-_NAMES_A_TABLE = {"INTO", "TABLE", "EXISTS", "VIEW", "DICTIONARY", "."}
 _OPEN, _CLOSE = "([{", ")]}"
 _LINE_END = re.compile(r"[ \t;]*\r?\n?")
 _NO_INPUT = (-1, -1)
@@ -77,11 +71,6 @@ class Statement:
 
     def from_file(self, path: str) -> str:
         """The same insert taking its data from `path`; FROM INFILE stands before SETTINGS and FORMAT."""
-        if self.input_at >= 0:
-            # The engine reads a body it has in a file by another table function of the same columns.
-            start, rest = self.text[: self.input_at], self.text[self.input_arguments_at + 1 : self.clause_at]
-            comma = "" if rest.lstrip().startswith(")") else ", "
-            return f"{start}file('{path}', '{self.format}'{comma}{rest.rstrip()}"
         head = self.text[: self.data_at].rstrip().removesuffix(";")
         source = f" FROM INFILE '{path}' COMPRESSION 'none' "
         rest = re.sub(r"(?i)\s*\bVALUES$", " FORMAT Values", head[self.clause_at :])
@@ -105,10 +94,18 @@ def tokens(text: str) -> list[Token]:
     return found
 
 
+def only_columns(structure: str) -> str:
+    """The same text, when it can stand between the brackets of a CREATE TABLE and be no more than its columns."""
+    parse(f"CREATE TEMPORARY TABLE x ({structure})")
+    if any(token.depth < 0 for token in tokens(structure)):
+        raise ClickHouseError(36, "BAD_ARGUMENTS", "Unbalanced brackets in the columns of a table")
+    return structure
+
+
 def parse(text: str) -> Statement:
     """The statement in `text`, which is the whole of it.
 
-    Raises ClickHouseError for an empty query, several statements, or one that would touch this host.
+    Raises ClickHouseError for an empty query and for several statements.
     """
     found = tokens(text)
     while found and found[-1].text == ";":
@@ -117,7 +114,6 @@ def parse(text: str) -> Statement:
         raise ClickHouseError(62, "SYNTAX_ERROR", "Syntax error: empty query")
     if any(token.text == ";" and token.kind == "other" for token in found):
         raise ClickHouseError(62, "SYNTAX_ERROR", "Syntax error (Multi-statements are not allowed)")
-    _refuse_host_access(found)
     verb = found[0].text
     if verb == "WITH" and any(token.text == "INSERT" and token.depth == 0 for token in found):
         return Statement("command", "INSERT", text)
@@ -140,15 +136,10 @@ def _format_clause(text: str, found: list[Token]) -> tuple[int, str]:
 
 
 def insert_with_data(text: str) -> Statement | None:
-    """The insert at the head of a request whose data follow it there, or None; raises as `parse` does."""
-    insert = _find_insert(text)
-    if insert is not None:
-        _refuse_host_access(tokens(text[: insert.data_at]))
-    return insert
+    """The insert at the head of a request whose data follow it there, or None.
 
-
-def _find_insert(text: str) -> Statement | None:
-    """By the tokens before the data only: data may be anything."""
+    By the tokens before the data only: data may be anything.
+    """
     depth, clause, select, given = 0, -1, False, _NO_INPUT
     before = _Word("", -1)
     for match in _TOKEN.finditer(text):
@@ -176,19 +167,3 @@ def _find_insert(text: str) -> Statement | None:
             depth += (raw in _OPEN) - (raw in _CLOSE)
         before = _Word(word or raw, match.start())
     return None
-
-
-def _refuse_host_access(found: list[Token]) -> None:
-    for before, token, after in zip([None, *found], found, [*found[1:], None], strict=False):
-        if after is None:
-            break
-        pair = (token.text, after.text) if token.kind == after.kind == "word" else ("", "")
-        if pair == ("INTO", "OUTFILE"):
-            raise ClickHouseError(358, "INTO_OUTFILE_NOT_ALLOWED", "INTO OUTFILE is not allowed over HTTP")
-        if pair == ("FROM", "INFILE"):
-            raise ClickHouseError(344, "SUPPORT_IS_DISABLED", "FROM INFILE is not allowed over HTTP")
-        name = token.text.strip('`"').upper() if token.kind in ("word", "quoted") else ""
-        named = before is not None and before.text in _NAMES_A_TABLE
-        if name in _HOST_ACCESS and after.text == "(" and not named:
-            message = f"{name.lower()}() is not allowed here: it reaches the files, programs or ports of this host"
-            raise ClickHouseError(497, "ACCESS_DENIED", message)

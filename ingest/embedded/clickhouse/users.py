@@ -48,6 +48,10 @@ class Users:
         self._right: dict[str, bytes] = {}
 
     @property
+    def names(self) -> list[str]:
+        return sorted(self._users)
+
+    @property
     def without_password(self) -> list[str]:
         return sorted(name for name, user in self._users.items() if not user.password)
 

@@ -48,7 +48,6 @@ def test_a_form_cut_short_is_refused_and_leaves_nothing(cut: int, tmp_path: Path
     [
         b"",
         b"t_structure=a+Int8)+as+select+(1",
-        b"t_structure=a+String+default+file('/etc/passwd')",
         b"t_structure=a+Int8);drop+table+x--",
         b"t_structure=a+Int8&t_format=CSV;drop+table+x",
     ],

@@ -1,0 +1,74 @@
+"""Who asks and as what: a client's name and query id where the engine would say its own.
+
+chDB signs everybody in as `default` and makes query ids of its own; the client's stands in the comment that ends each
+query's text (engine.mark). Here its statements are reworded: queryID() and currentUser() become what they should say,
+system.processes and system.query_log are read with the client's ids, and KILL QUERY finds them.
+"""
+
+import re
+
+from ingest.embedded.clickhouse.statement import Statement, Token, parse, tokens
+
+_MINE = "extract(query, '/[*] query_id=(.*) [*]/$')"
+_CLIENT_ID = f"if({_MINE} = '', query_id, {_MINE})"
+# What this server wrote into the query's text.
+_CLIENT_TEXT = (
+    "replaceRegexpAll(query, '/[*] query_id=.* [*]/$|\\nINTO OUTFILE ./dev/fd/[0-9]+. TRUNCATE (FORMAT [A-Za-z]+$)?"
+    "| FROM INFILE .[^ ]*. COMPRESSION .none.', '')"
+)
+# Rows of statements that this server runs for itself, such as SET and USE, are left out.
+_OWN_ROWS = {"PROCESSES": "", "QUERY_LOG": f" WHERE client_name != 'chDB client' OR {_MINE} != ''"}
+_TABLES = {
+    name: f"(SELECT * REPLACE ({_CLIENT_ID} AS query_id, {_CLIENT_ID} AS initial_query_id, {_CLIENT_TEXT} AS query)"  # noqa: S608  # constants
+    f" FROM system.{name.lower()}{where})"
+    for name, where in _OWN_ROWS.items()
+}
+_ID_FUNCTIONS = {
+    "QUERYID", "QUERY_ID", "INITIALQUERYID", "INITIAL_QUERY_ID", "CURRENTQUERYID", "CURRENT_QUERY_ID",
+}  # fmt: skip
+_USER_FUNCTIONS = {"CURRENTUSER", "CURRENT_USER", "USER", "INITIALUSER", "INITIAL_USER"}
+_WORDS = re.compile(
+    r"query_?id|current_?user|initial_?user|\buser\s*\(|\bprocesses|query_log|processlist", re.IGNORECASE
+)
+
+
+def as_client(asked: Statement, *, user: str, query_id: str) -> Statement:
+    """The same statement in words that show the client's own user and ids."""
+    is_query = asked.kind == "result" or (asked.kind == "command" and asked.verb == "INSERT")
+    if not (is_query or asked.kind == "kill") or _WORDS.search(asked.text) is None:
+        return asked
+    words = tokens(asked.text)
+    if asked.kind == "kill":
+        edits = [(token.start, token.end, f"({_CLIENT_ID})") for token in words if token.text == "QUERY_ID"]
+    elif [token.text for token in words[:2]] == ["SHOW", "PROCESSLIST"]:
+        shown = f"SELECT * FROM {_TABLES['PROCESSES']} ORDER BY elapsed DESC"  # noqa: S608  # constants
+        edits = [(words[0].start, words[1].end, shown)]
+    else:
+        edits = _tables(words) + _functions(asked.text, words, user, query_id)
+    text = asked.text
+    for start, end, new in sorted(edits, reverse=True):
+        text = text[:start] + new + text[end:]
+    return parse(text) if edits else asked
+
+
+def _tables(words: list[Token]) -> list[tuple[int, int, str]]:
+    found = []
+    for before, database, dot, table, after in zip(
+        words, words[1:], words[2:], words[3:], [*words[4:], None], strict=False
+    ):
+        is_table = (database.text, dot.text, before.text in ("FROM", "JOIN")) == ("SYSTEM", ".", True)
+        if is_table and table.text in _TABLES and (after is None or after.text != "."):
+            found.append((database.start, table.end, _TABLES[table.text]))
+    return found
+
+
+def _functions(text: str, words: list[Token], user: str, query_id: str) -> list[tuple[int, int, str]]:
+    found = []
+    for name, opening, closing in zip(words, words[1:], words[2:], strict=False):
+        if name.kind != "word" or (opening.text, closing.text) != ("(", ")"):
+            continue
+        value = query_id if name.text in _ID_FUNCTIONS else user if name.text in _USER_FUNCTIONS else None
+        if value is not None:
+            said = value.replace("\\", "\\\\").replace("'", "\\'")
+            found.append((name.start, closing.end, f"('{said}' AS `{text[name.start : name.end]}()`)"))
+    return found
