@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from ingest.embedded.clickhouse.errors import ClickHouseError, from_engine
+from ingest.embedded.clickhouse.folders import make_databases
 from ingest.embedded.clickhouse.grants import users_xml
 from ingest.embedded.clickhouse.refusals import vet
 
@@ -34,9 +35,6 @@ _CONFIG = """<clickhouse>
     <users_config>{home}/engine/users.xml</users_config>
 </clickhouse>
 """
-# As a server has them. Without, chDB makes `default` an overlay that reads host files by a table's name, and keeps the
-# tables of `system` in memory.
-_DATABASES = {"default": "de5a0000-0000-4000-8000-000000000001", "system": "de5a0000-0000-4000-8000-000000000002"}
 
 
 class Result(Protocol):
@@ -87,7 +85,7 @@ class Engine:
         config = self.home / "engine" / "config.xml"
         config.write_text(_CONFIG.format(home=self.home))
         (self.home / "engine" / "users.xml").write_text(users_xml(users))
-        _make_databases(self.home / "data")
+        make_databases(self.home / "data")
         self._connect = vars(_chdb)["connect"]
         self._address = f"{self.home / 'data'}?config-file={config}"
         # The engine lives as long as one connection is open.
@@ -148,19 +146,6 @@ class Engine:
 
     def close(self) -> None:
         self._root.close()
-
-
-def _make_databases(data: Path) -> None:
-    """Writes down the databases that are not there yet; one that chDB made before is a link to its folder."""
-    folder = data / "metadata"
-    for name, new_id in _DATABASES.items():
-        if (folder / f"{name}.sql").exists():
-            continue
-        link = folder / name
-        identity = link.readlink().name if link.is_symlink() else new_id
-        (data / "store" / identity[:3] / identity).mkdir(parents=True, exist_ok=True)
-        folder.mkdir(exist_ok=True)
-        (folder / f"{name}.sql").write_text(f"ATTACH DATABASE _ UUID '{identity}'\nENGINE = Atomic\n")
 
 
 def mark(query_id: str) -> str:
