@@ -8,6 +8,7 @@ for cycles among them and among its modules.
 import gc
 import sys
 from collections.abc import Iterable
+from importlib.abc import MetaPathFinder
 from typing import Final
 
 from ingest.loader.run import Stream
@@ -15,18 +16,23 @@ from ingest.loader.run import Stream
 _OBJECTS_BEFORE_A_LOOK: Final = 100_000
 
 
+class _WithoutPandas(MetaPathFinder):
+    """pyarrow looks for pandas at its first use and takes a second and 50 MB to load it, for nothing used here."""
+
+    def find_spec(self, fullname: str, _: object, __: object = None) -> None:
+        if fullname == "pandas":
+            raise ModuleNotFoundError("pandas is left out on purpose", name=fullname)
+
+
 def warm_up(streams: Iterable[Stream]) -> None:
     """Decodes once with each decoder, then counts all that exists now as here to stay."""
-    is_known = "pandas" in sys.modules
-    if not is_known:
-        # pyarrow looks for pandas at its first use and takes a second and 50 MB to load it, for nothing used here.
-        sys.modules["pandas"] = None  # type: ignore[assignment]  # how Python says: not to be had
+    finder = _WithoutPandas()
+    sys.meta_path.insert(0, finder)
     try:
         for stream in streams:
             stream.decoder.decode([b"{}"], 0)
     finally:
-        if not is_known:
-            del sys.modules["pandas"]
+        sys.meta_path.remove(finder)
     gc.collect()
     gc.freeze()
     gc.set_threshold(_OBJECTS_BEFORE_A_LOOK, 20, 50)
