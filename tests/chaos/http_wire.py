@@ -3,6 +3,7 @@
 Bodies by Content-Length, by chunks or by the end of the connection. A stream that ends within a message raises Closed.
 """
 
+import re
 from dataclasses import dataclass
 from typing import IO
 from urllib.parse import unquote_plus
@@ -12,6 +13,9 @@ _MOST_HEAD = 1 << 20
 
 class Closed(Exception):  # noqa: N818  # a state of the peer, not an error of ours
     """The peer went away."""
+
+
+_INSERT = re.compile(r"\binsert into [`\"]?\w+[`\"]?\.[`\"]?(\w+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,12 @@ class Request:
         """Where the statement stands, in lower case: the URL's query, and the beginning of the body."""
         target = self.head.split(b" ", 2)[1].decode("latin-1")
         return (unquote_plus(target) + "\n" + self.body[:4096].decode("latin-1")).lower()
+
+    @property
+    def inserts_into(self) -> str:
+        """The table, without its database, that the request inserts into; empty where it does something else."""
+        found = _INSERT.search(self.statement)
+        return found.group(1) if found else ""
 
 
 def read_request(stream: IO[bytes]) -> Request:

@@ -60,8 +60,7 @@ def _kill_at(arena: Arena, loader: Loader, table: str, stage: Stage) -> list[str
     hit: list[str] = []
 
     def hook(request: Request, at: Stage) -> None:
-        statement = request.statement
-        if at == stage and not hit and "insert into" in statement and table in statement:
+        if at == stage and not hit and request.inserts_into == table:
             hit.append(table)
             loader.kill_now()
 

@@ -34,8 +34,7 @@ def test_a_late_copy_of_a_request_that_was_repeated_changes_nothing(
     first, released = threading.Event(), threading.Event()
 
     def hold(request: Request, stage: Stage) -> None:
-        statement = request.statement
-        if stage == "before" and "insert into" in statement and table in statement and not first.is_set():
+        if stage == "before" and request.inserts_into == table and not first.is_set():
             first.set()
             released.wait(30)
 
