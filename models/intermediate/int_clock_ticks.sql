@@ -34,10 +34,10 @@ newest as (
 ticks as (
     select
         if(
-            '{{ var("as_of") }}' != '', toDateTimeOrNull('{{ var("as_of") }}', 'UTC'),
+            '{{ var("as_of") }}' != '', toDateTimeOrZero('{{ var("as_of") }}', 'UTC'),
             if(
                 reported.topics > 0,
-                toDateTime(coalesce(reported.complete_to, 0), 'UTC'),
+                toDateTime(coalesce(reported.complete_to, toDateTime64(0, 3, 'UTC')), 'UTC'),
                 toDateTime(newest.newest_occurred_at, 'UTC')
             )
         ) as as_of,
