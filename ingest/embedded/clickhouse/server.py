@@ -147,15 +147,18 @@ class Server:
                     held.use, request, asked, partial(self._run_command, asked=asked, intake=intake, to_end=to_end)
                 )
                 printed, answer.summary = await loop.run_in_executor(self._threads, work)
-                await answer.whole(200, printed, answer_format=wanted)
+                has_result = bool(printed) or asked.kind == "kill"
+                await answer.whole(200, printed, answer_format=wanted, has_result=has_result)
                 return
             answer.format = asked.format or wanted
             if request.protocol_version and answer.format.lower() == "native":
                 describe = partial(self._describe, request, user, asked)
                 answer.rewrite(NativeRevision(request.protocol_version, describe))
             pipe = Pipe()
-            sql = asked.into_file(pipe.path, wanted) + mark(request.query_id)
-            work = partial(held.use, request, asked, partial(to_end, sql=sql))
+            # EXPLAIN would take INTO OUTFILE for its query's own: it is short, and printed.
+            sql = asked.text if asked.verb == "EXPLAIN" else asked.into_file(pipe.path, wanted)
+            sql += mark(request.query_id)
+            work = partial(held.use, request, asked, partial(to_end, sql=sql, wanted=answer.format))
             future = loop.run_in_executor(self._threads, pipe.closing(work))
             try:
                 await self._stream(pipe, future, answer, request)
@@ -173,6 +176,8 @@ class Server:
         """
         loop = asyncio.get_running_loop()
         most = None if request.is_waiting_for_end else max(_HELD_BYTES, min(request.buffer_bytes, _MAX_HELD_BYTES))
+        if request.is_never_waiting:
+            most = 0
         with tempfile.SpooledTemporaryFile(_HELD_BYTES, dir=str(self.engine.spool), prefix="result-") as held:
             size, rest = 0, b""
             while chunk := await pipe.read():
@@ -185,7 +190,8 @@ class Server:
                 else:
                     held.write(chunk)
             if not rest:
-                answer.summary = (await future)[1]
+                printed, answer.summary = await future
+                size += held.write(printed)
             held.seek(0)
             if size <= _HELD_BYTES and not rest:
                 await answer.whole(200, held.read(), answer_format=answer.format)

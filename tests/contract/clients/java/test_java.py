@@ -1,7 +1,7 @@
-"""The official JDBC driver, in its default settings, against the embedded engine: Contract.java run once, a test a check.
+"""The official JDBC driver, in default settings, against the embedded engine: Contract.java run once, a test a check.
 
-Needs Java 17+ and Maven, which fetches the driver once (pom.xml) into the ignored folder target/. Absent, these tests skip;
-with METERHOUSE_REQUIRE_JAVA=1 they fail.
+Needs Java 17+ and Maven, which fetches the driver once (pom.xml) into the ignored folder target/. Absent, these tests
+skip; with METERHOUSE_REQUIRE_JAVA=1 they fail.
 """
 
 import fcntl
