@@ -13,3 +13,11 @@
 {% macro with_dashes_in_date(name) -%}
     replaceRegexpOne({{ name }}, '-(20[0-9]{2})(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])(-|:|$)', '-\\1-\\2-\\3\\4')
 {%- endmacro %}
+
+{# The rules of a relation like provider_aliases, in the order in which they are tried. #}
+{% macro rules_as_array() -%}
+    cast(
+        arraySort(groupArray((toUInt16(precedence), pattern, kind, provider))),
+        'Array(Tuple(precedence UInt16, pattern String, kind String, provider String))'
+    )
+{%- endmacro %}

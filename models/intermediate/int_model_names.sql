@@ -36,81 +36,103 @@ provider_names as (
     where match_on = 'provider'
 ),
 
--- The few rules about providers and the aliases go to every name as arrays: a join a rule would read the names a dozen
--- times.
+-- How the form of a model's name tells who serves it.
+model_patterns as (
+    select * from provider_aliases
+    where match_on = 'model'
+),
+
+exact_rules as (
+    select * from model_name_rules
+    where kind = 'equals'
+),
+
+pattern_rules as (
+    select * from model_name_rules
+    where kind != 'equals'
+),
+
+-- The few rules about providers and the aliases go to every name as arrays: a join a rule would
+-- read the names a dozen times.
 reported as (
     select distinct
         toString(reported_provider) as reported_provider,
         toString(reported_model) as reported_model,
         lower(trimBoth(reported_provider)) as provider_name,
         lower(trimBoth(reported_model)) as model_name,
+        (select {{ rules_as_array() }} from provider_names) as provider_rules,
+        (select {{ rules_as_array() }} from model_patterns) as guesses,
         (
-            select arraySort(groupArray((toUInt16(precedence), toString(pattern), toString(kind), toString(provider))))
-            from provider_names
-        ) as provider_rules,
-        (
-            select arraySort(groupArray((toUInt16(precedence), toString(pattern), toString(kind), toString(provider))))
-            from provider_aliases
-            where match_on = 'model'
-        ) as guesses,
-        (
-            select groupArray((toString(provider), lower(alias), lower(model)))
+            select
+                cast(
+                    groupArray((provider, lower(alias), lower(model))),
+                    'Array(Tuple(provider String, alias String, model String))'
+                )
             from model_aliases
         ) as aliases
     from model_hours
 ),
 
--- `provider/model`, also behind a resource path such as Bedrock's ARN or Vertex's publishers/google/models/.
+-- `provider/model`, also behind a resource path such as Bedrock's ARN or Vertex's
+-- publishers/google/models/.
 split_names as (
     select
         *,
         replaceRegexpOne(
-            model_name, '^.*(^|/)(models|foundation-model|inference-profile|deployments|endpoints)/', ''
+            model_name,
+            '^.*(^|/)(models|foundation-model|inference-profile|deployments|endpoints)/',
+            ''
         ) as short_name,
         if(position(short_name, '/') > 0, splitByChar('/', short_name)[1], '') as prefix,
-        arrayFirst(rule -> rule.3 = 'equals' and rule.2 = prefix, provider_rules) as prefix_rule,
+        arrayFirst(
+            rule -> rule.kind = 'equals' and rule.pattern = prefix,
+            provider_rules
+        ) as prefix_rule,
         if(
-            prefix != '' and prefix_rule.3 != '', substring(short_name, length(prefix) + 2), short_name
+            prefix != '' and prefix_rule.kind != '',
+            substring(short_name, length(prefix) + 2),
+            short_name
         ) as bare_name
     from reported
 ),
 
--- Who serves it: as reported, else by the model's prefix, else by the form of its name. A rule without a provider, such
--- as that of a gateway, asks the model.
+-- Who serves it: as reported, else by the model's prefix, else by the form of its name. A rule
+-- without a provider, such as that of a gateway, asks the model.
 with_provider as (
     select
         * except (provider_rules, guesses),
         arrayFirst(
-            rule -> {{ name_matches('provider_name', 'rule.3', 'rule.2') }},
+            rule -> {{ name_matches('provider_name', 'rule.kind', 'rule.pattern') }},
             provider_rules
         ) as provider_rule,
         arrayFirst(
-            rule ->
-                {{ name_matches('model_name', 'rule.3', 'rule.2') }}
-                or {{ name_matches('bare_name', 'rule.3', 'rule.2') }},
+            rule -> {{ name_matches('model_name', 'rule.kind', 'rule.pattern') }}
+            or {{ name_matches('bare_name', 'rule.kind', 'rule.pattern') }},
             guesses
         ) as guess,
         multiIf(
-            provider_rule.4 != '', provider_rule.4,
-            provider_name != '' and provider_rule.3 = '', provider_name,
-            prefix_rule.4 != '', prefix_rule.4,
-            guess.4
+            provider_rule.provider != '', provider_rule.provider,
+            provider_name != '' and provider_rule.kind = '', provider_name,
+            prefix_rule.provider != '', prefix_rule.provider,
+            guess.provider
         ) as provider
     from split_names
 ),
 
--- The name in the forms that rules are tried on, in this order; last without the date of a snapshot.
+-- The name in the forms that rules are tried on, in this order; last without the date of a
+-- snapshot.
 with_forms as (
     select
         reported_provider,
         reported_model,
         provider,
         arrayFirst(
-            alias -> alias.1 in ('', provider) and alias.2 in (model_name, short_name, bare_name),
-            arrayReverseSort(alias -> alias.1 != '', aliases)
+            alias -> alias.provider in ('', provider)
+            and alias.alias in (model_name, short_name, bare_name),
+            arrayReverseSort(alias -> alias.provider != '', aliases)
         ) as alias,
-        alias.3 != '' as is_aliased,
-        if(is_aliased, alias.3, bare_name) as base_name,
+        alias.model != '' as is_aliased,
+        if(is_aliased, alias.model, bare_name) as base_name,
         if(is_aliased, [base_name], arrayDistinct([
             model_name,
             {{ with_dashes_in_date('model_name') }},
@@ -118,7 +140,11 @@ with_forms as (
             bare_name,
             {{ with_dashes_in_date('bare_name') }},
             replaceOne(bare_name, '@', '-'),
-            if(provider = 'aws', replaceRegexpOne(bare_name, '^[a-z]{2,6}(-gov)?[.]', ''), bare_name)
+            if(
+                provider = 'aws',
+                replaceRegexpOne(bare_name, '^[a-z]{2,6}(-gov)?[.]', ''),
+                bare_name
+            )
         ])) as exact_forms,
         replaceRegexpOne(
             replaceRegexpOne(base_name, '(-v[0-9]+)?(:[0-9]+)?$', ''),
@@ -150,7 +176,7 @@ matches as (
         rules.price_model as price_model,
         rules.model as model
     from forms
-    inner join (select * from model_name_rules where kind = 'equals') as rules
+    inner join exact_rules as rules
         on
             forms.provider = rules.provider
             and forms.form = rules.pattern
@@ -165,7 +191,7 @@ matches as (
         rules.price_model as price_model,
         rules.model as model
     from forms
-    inner join (select * from model_name_rules where kind != 'equals') as rules
+    inner join pattern_rules as rules
         on forms.provider = rules.provider
     where
         {{ name_matches('forms.form', 'rules.kind', 'rules.pattern') }}
@@ -192,8 +218,12 @@ final as (
         toLowCardinality(with_forms.reported_model) as reported_model,
         toLowCardinality(with_forms.provider) as provider,
         toLowCardinality(coalesce(best_matches.best_model, with_forms.base_name)) as model,
-        toLowCardinality(coalesce(toString(best_matches.best_price_provider), with_forms.provider)) as price_provider,
-        toLowCardinality(coalesce(best_matches.best_price_model, with_forms.base_name)) as price_model,
+        toLowCardinality(
+            coalesce(toString(best_matches.best_price_provider), with_forms.provider)
+        ) as price_provider,
+        toLowCardinality(
+            coalesce(best_matches.best_price_model, with_forms.base_name)
+        ) as price_model,
         toLowCardinality(multiIf(
             best_matches.best_model is null, 'none',
             with_forms.is_aliased, 'alias',

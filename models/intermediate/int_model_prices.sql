@@ -1,4 +1,9 @@
-{{ config(materialized='table', order_by=['workspace_id', 'provider', 'price_model', 'valid_from']) }}
+{{
+    config(
+        materialized='table',
+        order_by=['workspace_id', 'provider', 'price_model', 'valid_from'],
+    )
+}}
 
 with
 
@@ -39,7 +44,8 @@ catalogue as (
     from model_prices
 ),
 
--- People write the model as the marts show it; that is one or several models of the catalogue, or none.
+-- People write the model as the marts show it; that is one or several models of the catalogue, or
+-- none.
 models_by_name as (
     select distinct
         provider,
@@ -52,14 +58,14 @@ overrides as (
     select
         overrides.workspace_id as workspace_id,
         lower(overrides.provider) as provider,
-        ifNull(nullIf(models_by_name.price_model, ''), lower(overrides.model)) as price_model,
+        coalesce(nullIf(models_by_name.price_model, ''), lower(overrides.model)) as price_model,
         if(overrides.service_tier = '', '*', overrides.service_tier) as service_tier,
         true as is_override,
         overrides.valid_from as valid_from,
         overrides.valid_to as valid_to,
         toUInt32(0) as daily_from_s,
         toUInt32(86400) as daily_to_s,
-        ifNull(overrides.prompt_tokens_from, 0) as prompt_tokens_from,
+        coalesce(overrides.prompt_tokens_from, 0) as prompt_tokens_from,
         overrides.prompt_tokens_to as prompt_tokens_to,
         overrides.input_usd_per_mtok as input_usd_per_mtok,
         overrides.cache_read_usd_per_mtok as cache_read_usd_per_mtok,
@@ -91,11 +97,11 @@ final as (
         toLowCardinality(service_tier) as service_tier,
         is_override,
         valid_from,
-        ifNull(valid_to, toDateTime('2106-01-01 00:00:00', 'UTC')) as valid_to,
+        coalesce(valid_to, toDateTime('2106-01-01 00:00:00', 'UTC')) as valid_to,
         daily_from_s,
         daily_to_s,
         toUInt64(prompt_tokens_from) as prompt_tokens_from,
-        ifNull(prompt_tokens_to, toUInt64('18446744073709551615')) as prompt_tokens_to,
+        coalesce(prompt_tokens_to, toUInt64('18446744073709551615')) as prompt_tokens_to,
         {{ usd_per_token('input_usd_per_mtok') }} as input_usd_per_token,
         {{ usd_per_token('cache_read_usd_per_mtok') }} as cache_read_usd_per_token,
         {{ usd_per_token('cache_write_usd_per_mtok') }} as cache_write_usd_per_token,

@@ -1,7 +1,8 @@
--- A failing row is a call whose cached tokens exceed its input tokens, or whose hour-long cache writes exceed its cache
--- writes: the rest would cost less than nothing, so the call is unpriced. The loader refuses the first kind, so likely
--- causes are rows that came around it, or a producer whose context.cache_write_1h_tokens is not part of
--- cache_write_tokens. The event is named here; its source says whom to ask.
+-- A failing row is a call whose cached tokens exceed its input tokens, or whose hour-long cache
+-- writes exceed its cache writes: the rest would cost less than nothing, so the call is unpriced.
+-- The loader refuses the first kind, so likely causes are rows that came around it, or a producer
+-- whose context.cache_write_1h_tokens is not part of cache_write_tokens. The event is named here;
+-- its source says whom to ask.
 with
 
 int_agent_events as (
@@ -22,4 +23,3 @@ final as (
 )
 
 select * from final
-limit 100

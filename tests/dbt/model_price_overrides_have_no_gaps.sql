@@ -1,6 +1,7 @@
--- A failing row is a negotiated price that ends without another that begins at once, though a later one is there: calls
--- in between cost what the catalogue says. Likely cause: a date of seeds/model_price_overrides.csv is off by a day;
--- valid_to is exclusive, so it is the valid_from of the next row. A contract that did lapse is no fault: hence a warning.
+-- A failing row is a negotiated price that ends without another that begins at once, though a
+-- later one is there: calls in between cost what the catalogue says. Likely cause: a date of
+-- seeds/model_price_overrides.csv is off by a day; valid_to is exclusive, so it is the valid_from
+-- of the next row. A contract that did lapse is no fault: hence a warning.
 {{ config(severity='warn') }}
 
 with
@@ -38,4 +39,3 @@ final as (
 )
 
 select * from final
-limit 100

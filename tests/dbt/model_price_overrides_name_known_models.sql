@@ -1,6 +1,7 @@
--- A failing row is a negotiated price that no call can get: no rule, price or call knows its provider and model. Likely
--- cause: a name in seeds/model_price_overrides.csv that is not spelled as in the marts (llm_daily.provider and model). A
--- model that is agreed on before its first call is no fault: hence a warning.
+-- A failing row is a negotiated price that no call can get: no rule, price or call knows its
+-- provider and model. Likely cause: a name in seeds/model_price_overrides.csv that is not spelled
+-- as in the marts (llm_daily.provider and model). A model that is agreed on before its first call
+-- is no fault: hence a warning.
 {{ config(severity='warn') }}
 
 with
@@ -35,4 +36,3 @@ final as (
 )
 
 select * from final
-limit 100

@@ -1,6 +1,7 @@
--- A failing row is a model of the catalogue that has no standard price, or two, for prompts of `prompt_tokens` at `at`,
--- `second_of_day` seconds into a day. Prices can change nowhere but at the starts and ends looked at here. Likely cause:
--- seeds/model_prices.csv was edited or merged by hand; take it back from git and run `meterhouse prices`.
+-- A failing row is a model of the catalogue that has no standard price, or two, for prompts of
+-- `prompt_tokens` at `at`, `second_of_day` seconds into a day. Prices can change nowhere but at
+-- the starts and ends looked at here. Likely cause: seeds/model_prices.csv was edited or merged by
+-- hand; take it back from git and run `meterhouse prices`.
 with
 
 int_model_prices as (
@@ -52,10 +53,9 @@ final as (
         second_of_day,
         prompt_tokens,
         arrayCount(
-            cell ->
-                cell.1 <= at and at < cell.2
-                and cell.3 <= second_of_day and second_of_day < cell.4
-                and cell.5 <= prompt_tokens and prompt_tokens < cell.6,
+            cell -> cell.1 <= at and at < cell.2
+            and cell.3 <= second_of_day and second_of_day < cell.4
+            and cell.5 <= prompt_tokens and prompt_tokens < cell.6,
             cells
         ) as prices
     from corners
@@ -63,4 +63,3 @@ final as (
 )
 
 select * from final
-limit 100

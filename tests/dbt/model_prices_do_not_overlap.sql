@@ -1,6 +1,7 @@
--- A failing row is two prices that hold for the same call of the same model: which of them priced it is an accident.
--- Likely cause: a row of seeds/model_price_overrides.csv was added without a valid_to on the one before it, or two rows
--- mean the same model under two names, or one row is for all tiers and another for one of them.
+-- A failing row is two prices that hold for the same call of the same model: which of them priced
+-- it is an accident. Likely cause: a row of seeds/model_price_overrides.csv was added without a
+-- valid_to on the one before it, or two rows mean the same model under two names, or one row is
+-- for all tiers and another for one of them.
 with
 
 int_model_prices as (
@@ -24,8 +25,8 @@ final as (
             and one.price_model = other.price_model
             and one.is_override = other.is_override
     where
-        (one.valid_from, one.daily_from_s, one.prompt_tokens_from, one.service_tier, one.price_version)
-        < (other.valid_from, other.daily_from_s, other.prompt_tokens_from, other.service_tier, other.price_version)
+        (one.valid_from, one.daily_from_s, one.prompt_tokens_from, one.service_tier)
+        < (other.valid_from, other.daily_from_s, other.prompt_tokens_from, other.service_tier)
         and (one.service_tier = other.service_tier or '*' in (one.service_tier, other.service_tier))
         and one.valid_from < other.valid_to
         and other.valid_from < one.valid_to
@@ -36,4 +37,3 @@ final as (
 )
 
 select * from final
-limit 100

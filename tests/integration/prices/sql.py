@@ -7,7 +7,7 @@ of its own, since one process may hold one chDB.
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import jinja2
@@ -23,9 +23,12 @@ _ENGINE = """
 import json, sys
 from chdb.session import Session
 session = Session()
-for statement in json.load(sys.stdin):
-    answer = session.query(statement, "JSONEachRow")
-sys.stdout.write(str(answer))
+answers = []
+for script in json.load(sys.stdin):
+    for statement in script:
+        answer = str(session.query(statement, "JSONEachRow"))
+    answers.append([json.loads(line) for line in answer.splitlines()])
+json.dump(answers, sys.stdout)
 """
 
 
@@ -38,37 +41,40 @@ def render(text: str, **values: object) -> str:
     return environment.from_string(macros + text).render(ref=ref, config=config, **values)
 
 
-def build(model: str) -> str:
+def build(model: str, engine: str = "Memory") -> str:
     """The statement that makes an intermediate model."""
     text = (ROOT / "models" / "intermediate" / f"{model}.sql").read_text()
-    return f"create table {model} engine = Memory as {render(text)}"
+    return f"create or replace table {model} engine = {engine} as {render(text)}"
 
 
-def load_seeds(overrides: Mapping[str, Path] | None = None) -> list[str]:
-    """The statements that make the seeds; `overrides` names another file for some."""
-    statements = []
-    for name in SEEDS:
-        declared = yaml.safe_load((ROOT / "seeds" / f"{name}.yml").read_text())["seeds"][0]["config"]["column_types"]
-        columns = ", ".join(f"{column} {kind}" for column, kind in declared.items())
-        file = (overrides or {}).get(name, ROOT / "seeds" / f"{name}.csv")
-        statements += [
-            f"create table {name} ({columns}) engine = Memory",
-            f"insert into {name} select * from file({literal(file)}, CSVWithNames, {literal(columns)})",
-        ]
-    return statements
+def load_seed(name: str, file: Path | None = None) -> list[str]:
+    """The statements that make one seed anew, from the project's file or another."""
+    declared = yaml.safe_load((ROOT / "seeds" / f"{name}.yml").read_text())["seeds"][0]["config"]["column_types"]
+    columns = ", ".join(f"{column} {kind}" for column, kind in declared.items())
+    source = f"file({literal(file or ROOT / 'seeds' / f'{name}.csv')}, CSVWithNames, {literal(columns)})"
+    return [
+        f"create or replace table {name} ({columns}) engine = Memory",
+        f"insert into {name} select * from {source}",
+    ]
 
 
-def run(statements: Sequence[str]) -> list[Row]:
-    """Run all statements with the profile's settings that matter here; the rows of the last one."""
+def load_seeds() -> list[str]:
+    """The statements that make all seeds of prices and names."""
+    return [statement for name in SEEDS for statement in load_seed(name)]
+
+
+def run(*scripts: Sequence[str]) -> list[list[Row]]:
+    """Run scripts one after another in one engine; the rows of each one's last statement."""
     done = subprocess.run(
         [sys.executable, "-c", _ENGINE],
-        input=json.dumps([SETTINGS, *statements]),
+        input=json.dumps([[SETTINGS], *scripts]),
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    answers: list[list[Row]] = json.loads(done.stdout)
+    return answers[1:]
 
 
 def literal(value: object) -> str:

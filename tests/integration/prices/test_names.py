@@ -30,7 +30,7 @@ def resolved() -> dict[Pair, Row]:
         build("int_model_names"),
         "select * from int_model_names",
     ]
-    found = run(statements)
+    (found,) = run(statements)
     assert len(found) == len(pairs)
     return {(str(row["reported_provider"]), str(row["reported_model"])): row for row in found}
 

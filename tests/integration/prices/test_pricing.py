@@ -15,7 +15,7 @@ import pytest
 from ingest.prices import seed
 from ingest.prices.reference import Call, price, price_by_catalogue
 from ingest.prices.tariffs import STANDARD, Cell, Key, Period, Place, Rates, Timelines
-from tests.integration.prices.sql import ROOT, Row, build, literal, load_seeds, render, run
+from tests.integration.prices.sql import ROOT, Row, build, literal, load_seed, load_seeds, render, run
 
 T = TypeVar("T")
 CALLS = 4_000
@@ -149,8 +149,9 @@ def row_of(number: int, workspace: str, call: Call) -> str:
 def priced(tmp_path_factory: pytest.TempPathFactory) -> list[Row]:
     overrides = write_overrides(tmp_path_factory.mktemp("seeds") / "overrides.csv")
     rows = [row_of(number, workspace, call) for number, (workspace, call) in enumerate(calls())]
-    return run([
-        *load_seeds({"model_price_overrides": overrides}),
+    (found,) = run([
+        *load_seeds(),
+            *load_seed("model_price_overrides", overrides),
         EVENTS,
         f"insert into events values {', '.join(rows)}",
         "create table int_model_hours engine = Memory as select reported_provider, reported_model from events",
@@ -158,6 +159,7 @@ def priced(tmp_path_factory: pytest.TempPathFactory) -> list[Row]:
         build("int_model_prices"),
         render("select * from ({{ price_events('events') }}) order by event_id"),
     ])  # fmt: skip
+    return found
 
 
 def decimals(row: Row, *names: str) -> tuple[Decimal | None, ...]:
