@@ -229,6 +229,23 @@ class KafkaAdmin:
                 if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
                     raise self._explained(error, f"deleting topic {name}") from error
 
+    def group_members(self, group: str) -> int:
+        """How many members a consumer group has, those that are joining included; the embedded broker lists none."""
+        future = self._client.describe_consumer_groups([group], request_timeout=self.timeout_s)[group]
+        try:
+            return len(self._result(future).members)
+        except KafkaException as error:
+            raise self._explained(error, f"asking who is in group {group}") from error
+
+    def delete_group(self, group: str) -> None:
+        """Deletes a consumer group without members and its committed offsets; one that is not there is no error."""
+        future = self._client.delete_consumer_groups([group], request_timeout=self.timeout_s)[group]
+        try:
+            self._result(future)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.GROUP_ID_NOT_FOUND:
+                raise self._explained(error, f"deleting group {group}") from error
+
     def watermarks(self, names: Iterable[str]) -> dict[tuple[str, int], Watermarks]:
         """Low and high offset of every partition of the existing topics among `names`; by (topic, partition).
 

@@ -69,6 +69,7 @@ class Loop:
         *,
         commits: Commits,
         commit: Callable[[list[TopicPartition]], object],
+        mend: Callable[[], None],
         is_cooperative: bool,
     ) -> None:
         self._consumer = consumer
@@ -90,6 +91,7 @@ class Loop:
             clock,
             commit=commit,
             beat=watchdog.beat,
+            mend=mend,
             is_cooperative=is_cooperative,
         )
         self._partitions = self.rebalance.partitions

@@ -26,6 +26,8 @@ from ingest.loader.takeup import Taken, TakeUp
 # How long a revocation waits for runs in the air; a group waits for nobody longer than max.poll.interval.ms.
 _REVOKE_WAIT_S: Final = 5.0
 _LOOK_EVERY_S: Final = 0.02
+# A group settles within a session timeout or two: the embedded broker was seen to take 11 s with sessions of 6 s.
+_MEND_AFTER_S: Final = 15.0
 # What is read after the last run was cut is read again by the next owner.
 _DISCARD: Final = 10_000
 
@@ -53,7 +55,7 @@ class Awaiting:
 
 
 class Rebalance:
-    """One per consumer. `partitions` are taken up; `settle` is called while a revocation waits, to collect flights."""
+    """One per consumer. `partitions` are taken up; `mend` is called where the group gives us nothing for long."""
 
     def __init__(
         self,
@@ -68,6 +70,7 @@ class Rebalance:
         *,
         commit: Callable[[list[TopicPartition]], object],
         beat: Callable[[], None],
+        mend: Callable[[], None],
         is_cooperative: bool,
     ) -> None:
         self._consumer = consumer
@@ -80,6 +83,8 @@ class Rebalance:
         self._clock = clock
         self._commit = commit
         self._beat = beat
+        self._mend = mend
+        self._mend_at_s = clock.monotonic() + _MEND_AFTER_S
         self._is_cooperative = is_cooperative
         self._awaiting: dict[Key, Awaiting] = {}
         self._asked: tuple[dict[Key, Awaiting], Future[list[Taken] | None]] | None = None
@@ -147,6 +152,7 @@ class Rebalance:
         """Asks where the awaiting partitions go on, and starts reading there once the answer has come."""
         if self._asked is None:
             if not self._awaiting:
+                self._look_after_group()
                 return
             self._asked = dict(self._awaiting), self._asking.submit(self._take_up.try_all, list(self._awaiting))
         asked, answer = self._asked
@@ -157,6 +163,14 @@ class Rebalance:
         taken = [one for one in answer.result() or () if self._awaiting.get(one.key) is asked[one.key]]
         if taken:
             self._start(taken)
+
+    def _look_after_group(self) -> None:
+        now_s = self._clock.monotonic()
+        if self._is_member:
+            self._mend_at_s = now_s + _MEND_AFTER_S
+        elif now_s >= self._mend_at_s:
+            self._mend_at_s = now_s + _MEND_AFTER_S
+            self._asking.submit(self._mend)
 
     def leave(self, deadline: Deadline) -> None:
         """Gives everything back and leaves the group. After it a close has no callback left to call.

@@ -27,6 +27,7 @@ from ingest.loader.dead_letters import DeadLetters
 from ingest.loader.finish import Finish
 from ingest.loader.health import Health, HealthServer
 from ingest.loader.intake import BatchLimits
+from ingest.loader.joining import Joining
 from ingest.loader.lander import Lander
 from ingest.loader.ledger import Ledger
 from ingest.loader.loop import Loop, LoopLimits
@@ -138,6 +139,7 @@ def run_loader(
             SYSTEM_CLOCK,
             commits=commits,
             commit=lambda offsets: consumer.commit(offsets=offsets, asynchronous=True),
+            mend=Joining(admin, settings.consumer_group).mend,
             is_cooperative=settings.partition_assignor == "cooperative-sticky",
         )
         server = HealthServer(

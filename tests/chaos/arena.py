@@ -7,7 +7,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -105,15 +104,6 @@ class Loader:
     @property
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
-
-    def has_taken_up(self, within_s: float) -> bool:
-        """Whether its log says within the time that it was given partitions, or it has ended."""
-        deadline = time.monotonic() + within_s
-        while self.is_running and time.monotonic() < deadline:
-            if "took_up" in self.log.read_text(encoding="utf-8", errors="replace"):
-                return True
-            time.sleep(0.1)
-        return not self.is_running
 
     def keep(self) -> None:
         """Starts it again when it has ended by itself, and remembers how."""

@@ -17,7 +17,8 @@ from tests.chaos.proxy import Stage
 from tests.chaos.round import Round
 
 STEPS = ("load_claims", "dead_letters", "agent_events", "load_batches")
-PLACES: list[tuple[str, Stage]] = [(table, stage) for table in STEPS for stage in ("before", "after")]
+STAGES: tuple[Stage, ...] = ("before", "after")
+PLACES = [(table, stage) for table in STEPS for stage in STAGES]
 SEED = 4
 
 

@@ -158,6 +158,7 @@ class House:
         self.workers, self.asking = ManualExecutor(is_prompt=True), ManualExecutor(is_prompt=True)
         self.consumer = FakeConsumer(broker, is_cooperative=is_cooperative)
         self.commits = Commits()
+        self.mended: list[float] = []
         self.drain_deadline_s = drain_deadline_s
         ledger, metrics, clock = cast("Ledger", shared.seen_by(name)), Metrics(), cast("Clock", self.clock)
         retrier = Retrier(
@@ -183,6 +184,7 @@ class House:
             clock,
             commits=self.commits,
             commit=self.commit,
+            mend=lambda: self.mended.append(self.clock.monotonic()),
             is_cooperative=is_cooperative,
         )
         rebalance = self.loop.rebalance

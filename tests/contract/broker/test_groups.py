@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import TopicPartition
 
-from ingest.kafka import KafkaAdmin, TopicSpec, consumer_config, open_consumer
+from ingest.kafka import KafkaAdmin, KafkaUnavailableError, TopicSpec, consumer_config, open_consumer
 from tests.conftest import Broker
 from tests.support.servers import launch
 from tests.support.topics import Member, Sent, produce, until
@@ -96,3 +96,21 @@ def test_a_new_group_has_no_committed_offset(any_broker: Broker, prefix: str, to
     [found] = consumer.committed([TopicPartition(topics[0], 0)], timeout=10)
     consumer.close()
     assert found.offset < 0
+
+
+def test_a_group_that_all_have_left_can_be_made_anew_and_the_next_member_joins(
+    any_broker: Broker, join: Join, topics: list[str], prefix: str
+) -> None:
+    first = join()
+    until(_shared([first], topics), "one member to own all", lambda: first.assigned)
+    with KafkaAdmin(any_broker.bootstrap, {}) as admin:
+        if not any_broker.is_embedded:  # which lists none
+            assert admin.group_members(f"{prefix}group") == 1
+            with pytest.raises(KafkaUnavailableError, match="not empty"):
+                admin.delete_group(f"{prefix}group")
+        first.close()
+        assert admin.group_members(f"{prefix}group") == 0
+        admin.delete_group(f"{prefix}group")
+        admin.delete_group(f"{prefix}group")  # gone already
+    second = join()
+    until(_shared([second], topics), "the next to own all", lambda: second.assigned)

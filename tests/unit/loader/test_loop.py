@@ -198,6 +198,17 @@ def test_polling_goes_on_while_the_ledger_does_not_answer_and_nobody_is_ready(
     assert (rebalance.is_member, rebalance.is_settled) == (True, True)
 
 
+def test_a_group_that_says_nothing_for_long_is_looked_after_and_one_that_gives_nothing_is_not(
+    broker: FakeBroker, ledger: FakeLedger
+) -> None:
+    house = House(broker, ledger)
+    house.turn(50)
+    assert [round(at_s) for at_s in house.mended] == [15, 30, 45]
+    house.consumer.give()  # more members than partitions
+    house.turn(50)
+    assert len(house.mended) == 3
+
+
 def test_offsets_that_go_back_are_taken_up_again_from_the_ledger(broker: FakeBroker, ledger: FakeLedger) -> None:
     house = House(broker, ledger)
     broker.send(A0, 25)
