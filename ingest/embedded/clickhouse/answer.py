@@ -86,9 +86,11 @@ class Answer:
         await self._start(status, sent)
         await self._send({"type": "http.response.body", "body": body})
 
-    async def whole(self, status: int, body: bytes, *, answer_format: str = "") -> None:
-        """Everything at once."""
+    async def whole(self, status: int, body: bytes, *, answer_format: str = "", has_result: bool = True) -> None:
+        """Everything at once; without a result no format is named, by which clients tell a command from a query."""
         headers = self._headers(answer_format or self.format)
+        if not has_result:
+            headers = [header for header in headers if header[0] != b"x-clickhouse-format"]
         if self._rewrite is not None:
             body = await self._offload(partial(_through, [self._rewrite], body), len(body))
         if body:

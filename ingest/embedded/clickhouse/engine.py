@@ -30,7 +30,7 @@ _CONFIG = """<clickhouse>
         <number_of_free_entries_in_pool_to_execute_optimize_entire_partition>1</number_of_free_entries_in_pool_to_execute_optimize_entire_partition>
     </merge_tree>
     <query_log><database>system</database><table>query_log</table>
-        <flush_interval_milliseconds>5000</flush_interval_milliseconds>
+        <flush_interval_milliseconds>1000</flush_interval_milliseconds>
         <ttl>event_date + INTERVAL 3 DAY DELETE</ttl></query_log>
     <users_config>{home}/engine/users.xml</users_config>
 </clickhouse>
@@ -55,7 +55,7 @@ class Result(Protocol):
 class Connection(Protocol):
     """A chDB connection; settings, temporary tables and the current database are its own."""
 
-    def query(self, query_str: str, format: str = ..., *, params: dict[str, str] = ...) -> Result: ...  # noqa: A002
+    def query(self, query_str: str | bytes, format: str = ..., *, params: dict[str, str] = ...) -> Result: ...  # noqa: A002
     def set_progress_callback(self, callback: "Callable[[dict[str, int]], None] | None") -> None: ...
     def close(self) -> None: ...
 
@@ -155,6 +155,7 @@ def mark(query_id: str) -> str:
 
 def escape(text: str) -> str:
     """A query parameter's value as the engine reads it."""
+    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return text.replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t").replace("\0", "\\0")
 
 
@@ -200,7 +201,7 @@ def run(
 
     connection.set_progress_callback(on_progress)
     try:
-        result = connection.query(sql, default_format, params=dict(parameters))
+        result = connection.query(sql.encode("utf-8", "surrogateescape"), default_format, params=dict(parameters))
     except RuntimeError as error:
         raise from_engine(error) from None
     finally:

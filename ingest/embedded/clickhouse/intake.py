@@ -67,7 +67,8 @@ class Intake:
             return
         self._judge()
         if self.statement is None:
-            self.text = _decode(bytes(self._head))
+            # Heredocs may hold binary data, as clickhouse-connect's $name$ parameters do.
+            self.text = bytes(self._head).decode("utf-8", "surrogateescape")
         if self._handle >= 0:
             os.close(self._handle)
             self._handle = -1
@@ -143,12 +144,3 @@ async def read_intake(request: Request, receive: Receive, spool: Path, threads: 
         intake.__exit__()
         raise
     return intake
-
-
-def _decode(text: bytes) -> str:
-    try:
-        return text.decode()
-    except UnicodeDecodeError as error:
-        raise ClickHouseError(
-            62, "SYNTAX_ERROR", f"Syntax error: the query is not UTF-8 at byte {error.start}"
-        ) from None

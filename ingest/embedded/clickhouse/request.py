@@ -45,6 +45,8 @@ class Request:
     session_timeout_s: int = 60
     session_check: bool = False
     is_waiting_for_end: bool = False
+    # Said in so many words; who says nothing has the beginning held back.
+    is_never_waiting: bool = False
     buffer_bytes: int = 0
     is_compression_enabled: bool = True
     compression_level: int = 3
@@ -83,6 +85,7 @@ def read_request(method: str, path: str, url_query: bytes, raw_headers: Iterable
         session_id=given.get("session_id", ""),
         session_timeout_s=_timeout(given.get("session_timeout", "60")),
         session_check=given.get("session_check") == "1",
+        is_never_waiting="0" in (given.get("wait_end_of_query"), given.get("http_wait_end_of_query")),
         is_waiting_for_end=_flag(given, "http_wait_end_of_query", "wait_end_of_query"),
         buffer_bytes=_whole(given, "http_response_buffer_size", "buffer_size"),
         is_compression_enabled=_flag(given, "enable_http_compression", default=True),

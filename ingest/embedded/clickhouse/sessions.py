@@ -5,7 +5,7 @@ A setting in the URL holds for its query only: after it the setting is reset and
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 from ingest.embedded.clickhouse.engine import Connection, Engine, prepare, quote, quote_name, run
@@ -37,17 +37,24 @@ class Held:
             self.connection = self.engine.connect(self.readonly)
         if self.tables and self.readonly == 1:
             # A reader's session can make no tables, and holds nothing but its database.
-            database = run(self.connection, "SELECT currentDatabase()", {}, "TSVRaw")[0].decode().rstrip("\n")
-            return self._use_once(request, database, work)
+            return self._use_once(request, self._current_database(self.connection), work)
+        database = self._current_database(self.connection) if request.database else ""
         try:
             prepare(self.connection, request.database, request.settings)
             self._load(self.connection)
             done = work(self.connection)
         finally:
             self._restore(self.connection, request)
+            # As in a setting, the URL's database is of one query; one that USE chose stays.
+            if database and asked.verb != "USE":
+                with suppress(ClickHouseError):
+                    run(self.connection, f"USE {quote_name(database)}", {})
         if asked.kind == "set":
             self.said.append(asked.text)
         return done
+
+    def _current_database(self, connection: Connection) -> str:
+        return run(connection, "SELECT currentDatabase()", {}, "TSVRaw")[0].decode().rstrip("\n")
 
     def _use_once(self, request: Request, database: str, work: Callable[[Connection], _T]) -> _T:
         """On a connection of its own. External tables are made before it may only read, as a server makes them."""

@@ -7,6 +7,7 @@ strings, comments and quoted names can hold any words. What a statement may do i
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 from ingest.embedded.clickhouse.errors import ClickHouseError
@@ -115,7 +116,7 @@ def parse(text: str) -> Statement:
     if any(token.text == ";" and token.kind == "other" for token in found):
         raise ClickHouseError(62, "SYNTAX_ERROR", "Syntax error (Multi-statements are not allowed)")
     verb = found[0].text
-    if verb == "WITH" and any(token.text == "INSERT" and token.depth == 0 for token in found):
+    if verb == "WITH" and any(a.text == "INSERT" and b.text == "INTO" and a.depth == 0 for a, b in pairwise(found)):
         return Statement("command", "INSERT", text)
     if verb in _RESULT:
         at, name = _format_clause(text, found)
@@ -141,14 +142,12 @@ def insert_with_data(text: str) -> Statement | None:
     By the tokens before the data only: data may be anything.
     """
     depth, clause, select, given = 0, -1, False, _NO_INPUT
-    before = _Word("", -1)
-    for match in _TOKEN.finditer(text):
+    before, start = _Word("", -1), _insert_at(text)
+    for match in _TOKEN.finditer(text, start) if start >= 0 else ():
         if match.group("space") is not None:
             continue
         raw = match.group()
         word = raw.upper() if match.group("word") is not None else ""
-        if before.at < 0 and word != "INSERT":
-            return None
         if select and raw == "(" and before.text == "INPUT":
             given = (before.at, match.start())
         if depth == 0:
@@ -167,3 +166,23 @@ def insert_with_data(text: str) -> Statement | None:
             depth += (raw in _OPEN) - (raw in _CLOSE)
         before = _Word(word or raw, match.start())
     return None
+
+
+def _insert_at(text: str) -> int:
+    """Where an INSERT begins that stands at the head, or behind the expressions of a WITH there; -1 without."""
+    depth, first, before = 0, "", _Word("", -1)
+    for match in _TOKEN.finditer(text):
+        if match.group("space") is not None:
+            continue
+        word = match.group().upper() if match.group("word") is not None else ""
+        first = first or word or "-"
+        if first == "INSERT":
+            return match.start()
+        if first != "WITH" or (depth == 0 and word == "SELECT"):
+            return -1
+        if depth == 0 and (before.text, word) == ("INSERT", "INTO"):
+            return before.at
+        if match.group("other") is not None:
+            depth += (match.group() in _OPEN) - (match.group() in _CLOSE)
+        before = _Word(word, match.start())
+    return -1

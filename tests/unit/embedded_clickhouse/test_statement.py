@@ -26,6 +26,7 @@ def test_a_query_without_a_format_takes_the_default_one() -> None:
         ("/* format CSV */ INSERT INTO db.t (a, `format x`) SETTINGS s = 'format y' FORMAT CSV\n1", "1"),
         ("insert into t (a) values (1), (2)", " (1), (2)"),
         ("insert into values values (1)", " (1)"),
+        ("with 1 as x, (select 2) as y insert into t (a) format CSV\n1;\n", "1;\n"),
         ("insert into function null('a int') format CSV 1\n", "1\n"),
     ],
 )
@@ -46,6 +47,8 @@ def test_the_file_stands_before_settings_and_format() -> None:
 def test_an_insert_of_a_select_has_no_data() -> None:
     assert insert_with_data("insert into t (a) select 1 format CSV") is None
     assert insert_with_data("select 'insert into t format CSV'") is None
+    assert insert_with_data("with insert as (select 1) select * from insert format CSV") is None
+    assert parse("with 13 as insert select insert").kind == "result"
 
 
 @pytest.mark.parametrize(
