@@ -179,4 +179,5 @@ def _outcome(batch: Batch, landed: int, rejected: int, decoded: Decoded) -> Land
         size=batch.size,
         max_appended_ms=max(batch.messages.appended_ms, default=None),
         max_occurred_ms=decoded.max_occurred_ms,
+        min_occurred_ms=decoded.min_occurred_ms,
     )

@@ -33,7 +33,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One row of ops.load_progress; offsets, and times in epoch ms."""
+    """One row of ops.load_progress; offsets, and times in epoch ms. `oldest_occurred_ms` is of the last run."""
 
     source: Source
     next_offset: int
@@ -169,27 +169,38 @@ class Ledger:
             self.insert(f"{self._ops}.load_batches", [row], f"{claim.run.token('done')}:again{attempt}")
 
     def report(self, rows: Sequence[Progress], token: str) -> None:
-        """Rewrites the rows of ops.load_progress for these sources."""
-        self.insert(
-            f"{self._ops}.load_progress",
-            [
-                {
-                    **_keys(row.source),
-                    "next_offset": row.next_offset,
-                    "low_watermark": row.low_watermark,
-                    "high_watermark": row.high_watermark,
-                    "lag": max(0, row.high_watermark - row.next_offset),
-                    "complete_to": sql_time(row.complete_to_ms),
-                    "oldest_occurred_at": sql_time(row.oldest_occurred_ms),
-                    "newest_occurred_at": sql_time(row.newest_occurred_ms),
-                    "last_appended_at": sql_time(row.last_appended_ms),
-                    "partition_count": row.partition_count,
-                    "owner": self.owner,
-                }
-                for row in rows
-            ],
-            token,
-        )
+        """Rewrites the rows of ops.load_progress for these sources, but for those that somebody was seen further in.
+
+        A loader that slept does not know yet that its partitions are another's, and a request may arrive late: neither
+        steps a partition back. So each row carries the engine's time of the look before it as its version.
+        """
+        now_ms, seen = self._client.query(
+            "select toUnixTimestamp64Milli(now64(3)), groupArray((topic_id, partition, reached)) "  # noqa: S608
+            f"from (select topic_id, partition, max(next_offset) as reached from {self._ops}.load_progress "
+            "where topic in {topics:Array(String)} group by topic_id, partition)",
+            parameters={"topics": sorted({row.source.topic for row in rows})},
+        ).result_rows[0]
+        reached = {(topic_id, partition): int(offset) for topic_id, partition, offset in seen}
+        body = [
+            {
+                **_keys(row.source),
+                "next_offset": row.next_offset,
+                "low_watermark": row.low_watermark,
+                "high_watermark": row.high_watermark,
+                "lag": max(0, row.high_watermark - row.next_offset),
+                "complete_to": sql_time(row.complete_to_ms),
+                "oldest_occurred_at": sql_time(row.oldest_occurred_ms),
+                "newest_occurred_at": sql_time(row.newest_occurred_ms),
+                "last_appended_at": sql_time(row.last_appended_ms),
+                "partition_count": row.partition_count,
+                "reported_at": sql_time(int(now_ms)),
+                "owner": self.owner,
+            }
+            for row in rows
+            if row.next_offset >= reached.get((row.source.topic_id, row.source.partition), 0)
+        ]
+        if body:
+            self.insert(f"{self._ops}.load_progress", body, token)
 
     def insert(self, table: str, rows: Sequence[Mapping[str, object]], token: str) -> None:
         """Inserts a few rows given as column -> value; times are epoch ms."""

@@ -39,6 +39,7 @@ class Partition:
     flying: deque[Flight] = field(default_factory=deque)
     last_appended_ms: int | None = None
     newest_occurred_ms: int | None = None
+    oldest_occurred_ms: int | None = None
 
     @property
     def held_bytes(self) -> int:
@@ -62,7 +63,9 @@ class Partition:
     @property
     def standing(self) -> "Standing":
         """How far it is."""
-        return Standing(self.source, self.next_offset, self.last_appended_ms, self.newest_occurred_ms)
+        return Standing(
+            self.source, self.next_offset, self.last_appended_ms, self.oldest_occurred_ms, self.newest_occurred_ms
+        )
 
     def landings(self) -> Iterator[Outcome]:
         """Takes finished flights off, in order of offset, as far as they are finished."""
@@ -71,6 +74,8 @@ class Partition:
             if isinstance(outcome, Landed):
                 self.next_offset = max(self.next_offset, outcome.run.last + 1)
                 self.last_appended_ms = outcome.max_appended_ms or self.last_appended_ms
+                if outcome.min_occurred_ms is not None:
+                    self.oldest_occurred_ms = outcome.min_occurred_ms
                 self.newest_occurred_ms = max(
                     (ms for ms in (self.newest_occurred_ms, outcome.max_occurred_ms) if ms is not None), default=None
                 )
@@ -79,9 +84,14 @@ class Partition:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How far one partition is, for whoever reports it from another thread."""
+    """How far one partition is, for whoever reports it from another thread.
+
+    `oldest_occurred_ms` is of the last run that had rows (how late it is what arrives now), `newest_occurred_ms` of all
+    since the partition was taken up.
+    """
 
     source: Source
     next_offset: int
     last_appended_ms: int | None
+    oldest_occurred_ms: int | None
     newest_occurred_ms: int | None

@@ -74,7 +74,7 @@ class Reporter:
                         low_watermark=marks[key].low,
                         high_watermark=max(marks[key].high, one.next_offset),
                         complete_to_ms=asked_at_ms if behind == 0 else one.last_appended_ms,
-                        oldest_occurred_ms=None,
+                        oldest_occurred_ms=one.oldest_occurred_ms,
                         newest_occurred_ms=one.newest_occurred_ms,
                         last_appended_ms=one.last_appended_ms,
                         partition_count=partitions[key[0]],

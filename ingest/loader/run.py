@@ -147,6 +147,7 @@ class Landed:
     size: int
     max_appended_ms: int | None
     max_occurred_ms: int | None
+    min_occurred_ms: int | None
 
 
 @dataclass(frozen=True, slots=True)

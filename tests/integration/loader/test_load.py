@@ -4,7 +4,7 @@ import dataclasses
 import threading
 import uuid
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from clickhouse_connect.driver.client import Client
@@ -243,6 +243,13 @@ def test_the_ledger_and_the_progress_say_what_happened(house: Settings, warehous
         f"where topic = '{house.topic('agent_events')}' order by partition"
     ).result_rows
     assert [tuple(row) for row in rows] == [(number, 31, 31, 0) for number in range(3)]
+    times = warehouse.query(
+        f"select oldest_occurred_at, newest_occurred_at, last_appended_at from {ops}.load_progress final "
+        f"where topic = '{house.topic('agent_events')}'"
+    ).result_rows
+    for oldest, newest, appended in times:
+        assert before - timedelta(seconds=5) <= oldest.replace(tzinfo=UTC) <= newest.replace(tzinfo=UTC)
+        assert newest <= appended
     complete_to = warehouse.query(
         f"select complete_to from {ops}.completeness where topic = '{house.topic('agent_events')}'"
     ).result_rows[0][0]
