@@ -81,6 +81,7 @@ def failing_rows(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Row
     ground = [
         *load_seeds(),
         "create table int_model_hours (reported_provider String, reported_model String) engine = Memory",
+        build("int_model_name_forms"),
         build("int_model_names"),
     ]
     scripts = [script(case, folder / f"{number}.csv") for number, case in enumerate(CASES)]

@@ -27,6 +27,7 @@ def resolved() -> dict[Pair, Row]:
         *load_seeds(),
         "create table int_model_hours (reported_provider String, reported_model String) engine = Memory",
         f"insert into int_model_hours values {rows}",
+        build("int_model_name_forms"),
         build("int_model_names"),
         "select * from int_model_names",
     ]
