@@ -83,9 +83,12 @@ class Intake:
         """Counts offsets that the broker gave away before they were read, on the open run."""
         self._lost += offsets
 
-    def due(self, now_s: float) -> Iterator[Batch]:
-        """The open run, when its oldest message has waited long enough. A redo waits for its last offset instead."""
-        if not self._redo and self.is_open and now_s - self._since_s >= self._limits.age_s:
+    def due(self, now_s: float, enough: int | None = None) -> Iterator[Batch]:
+        """The open run, when its oldest message has waited long enough or it holds `enough` messages. A redo waits for
+        its last offset instead."""
+        if self._redo or not self.is_open:
+            return
+        if now_s - self._since_s >= self._limits.age_s or (enough is not None and len(self._held) >= enough):
             yield self._cut(self.position - 1)
 
     @property

@@ -33,6 +33,8 @@ POLL_S: Final = 0.05
 DRAIN_POLL_S: Final = 0.01
 COMMIT_EVERY_S: Final = 1.0
 RESUME_BELOW: Final = 0.7
+# A worker that has nothing to do does not wait for a run to fill beyond this.
+EAGER_ROWS: Final = 16_384
 # A run lands sooner than this, unless something is wrong.
 PAUSE_AFTER_S: Final = 1.0
 # Of the drain deadline: for leaving the group and closing, so that these fall within it too.
@@ -126,7 +128,7 @@ class Loop:
             due_s = float("inf") if self._is_full else now_s
             for partition in self._partitions.values():
                 if not partition.ready:
-                    partition.ready.extend(partition.intake.due(due_s))
+                    partition.ready.extend(partition.intake.due(due_s, EAGER_ROWS))
         self._flights.hand_out(self._partitions)
         self.rebalance.collect()
         self._throttle()
@@ -156,19 +158,16 @@ class Loop:
     def _receive(self, received: list[Message]) -> None:
         now_s = self._clock.monotonic()
         for key, group in groupby(received, key=_key):
-            messages = Messages()
+            waiting: list[Message] = []
             for message in group:
                 error = message.error()
-                if error is not None:
-                    self._take_in(key, messages, now_s)
-                    messages = Messages()
-                    self._on_event(key, message, error, now_s)
-                else:
-                    messages.offsets.append(message.offset())  # type: ignore[arg-type]  # set on every message
-                    messages.values.append(message.value())
-                    messages.keys.append(message.key())
-                    messages.appended_ms.append(message.timestamp()[1])
-            self._take_in(key, messages, now_s)
+                if error is None:
+                    waiting.append(message)
+                    continue
+                self._take_in(key, _messages(waiting), now_s)
+                waiting = []
+                self._on_event(key, message, error, now_s)
+            self._take_in(key, _messages(waiting), now_s)
 
     def _take_in(self, key: Key, messages: Messages, now_s: float) -> None:
         partition = self._partitions.get(key)
@@ -265,3 +264,12 @@ _STOPS = frozenset(
 def _key(message: Message) -> Key:
     topic, number = message.topic(), message.partition()
     return topic or "", -1 if number is None else number
+
+
+def _messages(received: list[Message]) -> Messages:
+    return Messages(
+        [one.offset() for one in received],  # type: ignore[misc]  # set on every message
+        [one.value() for one in received],
+        [one.key() for one in received],
+        [one.timestamp()[1] for one in received],
+    )

@@ -46,6 +46,13 @@ def test_an_open_run_waits_for_its_age_and_no_longer() -> None:
     assert list(intake.due(99.0)) == []
 
 
+def test_an_idle_worker_takes_an_open_run_that_holds_enough_but_never_part_of_a_redo() -> None:
+    fresh, redo = Intake(SOURCE, 5, [], LIMITS), Intake(SOURCE, 9, [claim(5, 8)], LIMITS)
+    assert list(fresh.add(messages([5, 6]), 0.0)) + list(redo.add(messages([5, 6]), 0.0)) == []
+    assert list(fresh.due(0.0, enough=3)) + list(redo.due(0.0, enough=2)) == []
+    assert bounds(list(fresh.due(0.0, enough=2))) == [(5, 6)]
+
+
 def test_the_next_run_begins_where_the_last_ended_even_over_a_gap() -> None:
     intake = Intake(SOURCE, 0, [], LIMITS)
     list(intake.add(messages([0, 3]), 0.0))
