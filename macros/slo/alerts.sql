@@ -19,13 +19,13 @@
         toLowCardinality('{{ rule_id }}') as rule_id,
         toLowCardinality(toString({{ severity }})) as severity,
         toLowCardinality(toString({{ workspace_id }})) as workspace_id,
-        toString({{ subject }}) as subject,
+        cast({{ subject }} as String) as subject,
         toFloat64({{ value }}) as value,
         toFloat64({{ threshold }}) as threshold,
         toDateTime({{ since }}, 'UTC') as since,
         toDateTime({{ until }}, 'UTC') as until,
         'docs/runbooks/{{ rule_id }}.md' as runbook,
-        concat('{{ rule_id }}/', toString({{ workspace_id }}), '/', toString({{ subject }})) as dedup_key
+        cast(concat('{{ rule_id }}/', {{ workspace_id }}, '/', {{ subject }}) as String) as dedup_key
 {%- endmacro %}
 
 {#

@@ -1,26 +1,41 @@
-{{ config(materialized='view') }}
+{{ config(materialized='table', order_by='tuple()') }}
+
+-- The clock ticks before the marts are built. Here it stands behind them, so that nobody judges minutes that the marts
+-- do not hold yet.
+-- depends_on: {{ ref('int_slo_windows') }}, {{ ref('slo_traffic_5m') }}, {{ ref('agent_metrics_1m') }}
+{% set built_to = upstream_built_to(model.unique_id, 'int_changed_hours') if execute and model.resource_type == 'model' else none %}
 
 with
 
-clock as (
-    select * from {{ ref('int_clock') }}
+ticks as (
+    select * from {{ ref('int_clock_ticks') }}
+    {% if built_to is not none %}
+    where change_id <= {{ built_to }}
+    {% endif %}
 ),
 
--- With a moved clock (var as_of) the wall clock stands where the watermark does.
+hours as (
+    select count() > 0 as has_events from {{ ref('int_changed_hours') }}
+),
+
+newest as (
+    select * from ticks
+    order by change_id desc
+    limit 1
+),
+
+-- Where nothing ever arrived there is nothing to know. With a moved clock (var as_of) the wall clock stands still too.
 final as (
     select
-        as_of,
-        {{ 'as_of' if var('as_of') else "toDateTime(built_at, 'UTC')" }} as judged_at,
-        has_loader,
-        toBool(has_loader and as_of = toDateTime(0, 'UTC')) as is_unknown,
-        toUInt32(if(
-            has_loader and not is_unknown,
-            greatest(dateDiff('second', as_of, judged_at), 0),
-            0
-        )) as behind_s,
-        lag_messages,
-        is_loader_silent
-    from clock
+        newest.as_of as as_of,
+        {{ 'newest.as_of' if var('as_of') else "toDateTime(newest.built_at, 'UTC')" }} as judged_at,
+        toBool(newest.complete_to is not null) as has_loader,
+        toBool(hours.has_events and newest.as_of = toDateTime(0, 'UTC')) as is_unknown,
+        toUInt32(if(has_loader, greatest(dateDiff('second', newest.as_of, judged_at), 0), 0)) as behind_s,
+        newest.lag_messages as lag_messages,
+        newest.is_loader_silent as is_loader_silent
+    from newest
+    cross join hours
 )
 
 select * from final

@@ -1,0 +1,114 @@
+with
+
+traffic as (
+    select * from {{ ref('slo_traffic_5m') }}
+),
+
+last_minutes as (
+    select
+        toStartOfFiveMinutes(as_of) - interval 5 minute as minute,
+        toStartOfHour(minute) as hour
+    from {{ ref('slo_clock') }}
+    where as_of > toDateTime(86400, 'UTC')
+),
+
+-- The same hour of the last four weeks; where there are not two of them, of the last seven days that are a working day or
+-- a week's end like this one.
+past_hours as (
+    select
+        hour - interval week week as hour,
+        'week' as basis
+    from last_minutes
+    array join [1, 2, 3, 4] as week
+    union all
+    select
+        hour - interval day day as hour,
+        'day' as basis
+    from last_minutes
+    array join [1, 2, 3, 4, 5, 6, 7] as day
+    where (toDayOfWeek(hour - interval day day) > 5) = (toDayOfWeek(hour) > 5)
+),
+
+workspaces as (
+    select
+        workspace_id,
+        min(minute) as first_minute,
+        max(minute) as last_minute
+    from traffic
+    where minute <= (select minute from last_minutes)
+    group by workspace_id
+),
+
+past_traffic as (
+    select
+        workspace_id,
+        hour,
+        count() as busy,
+        sum(events) as events
+    from traffic
+    where hour in (select hour from past_hours)
+    group by
+        workspace_id,
+        hour
+),
+
+-- Only hours that the workspace was there for count, those without an event too.
+usual as (
+    select
+        workspaces.workspace_id as workspace_id,
+        past_hours.basis as basis,
+        count() as hours,
+        sum(coalesce(past_traffic.busy, 0)) as busy,
+        sum(coalesce(past_traffic.events, 0)) / (12 * hours) as usual_events
+    from workspaces
+    cross join past_hours
+    left join past_traffic
+        on
+            workspaces.workspace_id = past_traffic.workspace_id
+            and past_hours.hour = past_traffic.hour
+    where past_hours.hour >= workspaces.first_minute
+    group by
+        workspace_id,
+        basis
+    having hours >= 2
+),
+
+chosen as (
+    select * from usual
+    order by basis desc
+    limit 1 by workspace_id
+),
+
+-- Never an empty 5 minutes in those hours, and enough events in each that none is no accident.
+firing as (
+    select
+        workspaces.workspace_id as workspace_id,
+        workspaces.last_minute + interval 5 minute as since,
+        last_minutes.minute + interval 5 minute as until,
+        chosen.usual_events as usual_events
+    from workspaces
+    inner join chosen
+        on workspaces.workspace_id = chosen.workspace_id
+    cross join last_minutes
+    where
+        workspaces.last_minute < last_minutes.minute
+        and chosen.busy = 12 * chosen.hours
+        and chosen.usual_events >= {{ var('no_events_usual_events') }}
+),
+
+final as (
+    select
+        {{ alert_columns(
+            rule_id='no_events',
+            severity="'page'",
+            workspace_id='workspace_id',
+            subject="'all events'",
+            value='0',
+            threshold='usual_events',
+            since='since',
+            until='until',
+        ) }}
+    from firing
+)
+
+select * from final
