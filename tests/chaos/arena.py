@@ -30,7 +30,7 @@ class Arena:
         self.engine_port = free_port()
         self._broker_port = free_port()
         self.engine: Server = stand.start_engine(folder / "engine", self.engine_port)
-        self._broker: Server | None = None
+        self.broker: Server | None = None
         self.kafka: ApacheKafka | None = None
         try:
             self.proxy = FaultyProxy(0, self.engine_port, seed)
@@ -38,7 +38,7 @@ class Arena:
                 self.kafka = ApacheKafka(folder / "kafka")
                 self.kafka.start()
             else:
-                self._broker = stand.start_broker(folder / "broker", self._broker_port)
+                self.broker = stand.start_broker(folder / "broker", self._broker_port)
         except BaseException:
             self.close()
             raise
@@ -62,8 +62,8 @@ class Arena:
     def close(self) -> None:
         if self.kafka is not None:
             self.kafka.stop()
-        if self._broker is not None:
-            self._broker.stop()
+        if self.broker is not None:
+            self.broker.stop()
         with contextlib.suppress(AttributeError):
             self.proxy.close()
         self.engine.stop()
