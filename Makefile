@@ -1,6 +1,6 @@
 # Every target does its own set-up: a virtual environment in .venv with the locked packages. It needs Python 3.11 or
 # newer and make, nothing else. Variables: EVENTS=, SEED=, ROUNDS=, PYTHON= (which interpreter makes the environment),
-# ARGS= (passed on to pytest, bench and chaos).
+# NAME= (a model), ARGS= (passed on to pytest, dbt, bench and chaos).
 
 PYTHON ?= python3
 VENV := .venv
@@ -10,7 +10,7 @@ LOCK_COMMAND := uv pip compile --universal --python-version 3.11 --generate-hash
 	--no-emit-find-links --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench chaos up down status lock clean
+.PHONY: help setup demo test lint build mart bench chaos up down status lock clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -32,10 +32,19 @@ demo: $(STAMP) ## Simulate, load and check: a day and a half of agents (EVENTS=2
 test: $(STAMP) ## Run the tests (ARGS= goes to pytest)
 	$(BIN)/python -m pytest $(ARGS)
 
-lint: $(STAMP) ## Check style (ruff) and types (mypy --strict)
+lint: $(STAMP) ## Check style (ruff, sqlfluff), types (mypy --strict) and what every model keeps (dbt-bouncer)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/dbt parse --quiet --no-partial-parse --warn-error
+	$(BIN)/dbt-bouncer run --config-file dbt-bouncer.yml
+	$(BIN)/sqlfluff lint --disable-progress-bar models
+
+build: $(STAMP) ## Build and test every model on the running stack (ARGS= goes to dbt)
+	$(BIN)/dbt build $(ARGS)
+
+mart: $(STAMP) ## Build and test one model on a small engine with sample data (NAME=llm_daily)
+	$(BIN)/meterhouse try-mart $(NAME)
 
 bench: $(STAMP) ## Measure the loader against the engine's own import (EVENTS= ARGS=--quick)
 	$(BIN)/python -m bench $(if $(EVENTS),--events $(EVENTS)) $(ARGS)

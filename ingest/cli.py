@@ -7,6 +7,7 @@ import sys
 
 import typer
 
+from ingest.building.command import new_mart, try_mart
 from ingest.demo.command import demo
 from ingest.doctor.command import doctor
 from ingest.embedded.command import down, embedded, status, up
@@ -36,6 +37,8 @@ app.command()(load)
 app.add_typer(replay, name="replay")
 app.command()(simulate)
 app.command()(prices)
+app.command()(new_mart)
+app.command()(try_mart)
 
 
 def main() -> None:

@@ -104,7 +104,9 @@ def run(
     target = Path(chosen["DBT_TARGET_PATH"])
     (target / "run_results.json").unlink(missing_ok=True)
     words: list[str] = []
-    command = [sys.executable, "-m", _MODULE, "--no-use-colors", *arguments]
+    # dbt's package imports the module that is run as the program, which Python mentions each time.
+    quiet = ["-W", "ignore::RuntimeWarning:runpy"]
+    command = [sys.executable, *quiet, "-m", _MODULE, "--no-use-colors", *arguments]
     with subprocess.Popen(  # noqa: S603  # our own interpreter, arguments as a list
         command, cwd=project, env={**os.environ, **chosen}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
