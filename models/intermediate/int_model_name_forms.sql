@@ -1,4 +1,6 @@
-{{ config(materialized='view') }}
+{{ config(materialized='table', order_by=['reported_provider', 'reported_model']) }}
+
+-- Few rows, read three times by int_model_names: as a view it would be worked out each time.
 
 with
 
