@@ -19,7 +19,9 @@ with
 calls as (
     select
         *,
-        if(event_type = 'llm_call', ifNull(input_tokens, 0) + ifNull(output_tokens, 0), 0) as tokens
+        if(
+            event_type = 'llm_call', coalesce(input_tokens, 0) + coalesce(output_tokens, 0), 0
+        ) as tokens
     from {{ ref('int_agent_events') }}
     where
         {{ in_buckets_or_just_before('occurred_hour', 'occurred_at') }}
@@ -38,16 +40,16 @@ final as (
         count() as calls,
         countIf(status = 'error') as failed_calls,
         sumIf(tokens, status = 'error') as failed_tokens,
-        sumIf(ifNull(cost_usd, 0), status = 'error') as failed_cost_usd,
+        sumIf(coalesce(cost_usd, 0), status = 'error') as failed_cost_usd,
         countIf(status = 'timeout') as timed_out_calls,
         sumIf(tokens, status = 'timeout') as timed_out_tokens,
-        sumIf(ifNull(cost_usd, 0), status = 'timeout') as timed_out_cost_usd,
+        sumIf(coalesce(cost_usd, 0), status = 'timeout') as timed_out_cost_usd,
         countIf(
             event_type = 'llm_call' and status in ('error', 'timeout') and cost_usd is null
         ) as unpriced_calls,
         countIf(is_retry) as retries,
         sumIf(tokens, is_retry) as retry_tokens,
-        sumIf(ifNull(cost_usd, 0), is_retry) as retry_cost_usd
+        sumIf(coalesce(cost_usd, 0), is_retry) as retry_cost_usd
     from retries_marked
     where {{ in_buckets('occurred_hour') }}
     group by

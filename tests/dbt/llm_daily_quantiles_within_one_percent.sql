@@ -1,6 +1,6 @@
--- A failing row is a merged quantile of a day that lies more than 1 % from the exact one over the day's calls. Likely
--- causes: the grid of the states is too coarse, an hour is missing from llm_hourly, or a state counts twice. The three
--- newest days: the states of older ones were made by the same code.
+-- A failing row is a merged quantile of a day that lies more than 1 % from the exact one over the
+-- day's calls. Likely causes: the grid of the states is too coarse, an hour is missing from
+-- llm_hourly, or a state counts twice. The three newest days: the same code made the others.
 with
 
 llm_daily as (
@@ -45,5 +45,7 @@ compared as (
 )
 
 select * from compared
-where not ifNull(abs(merged_ms - exact_ms) <= 0.01 * exact_ms, merged_ms is null and exact_ms is null)
-limit 100
+where not coalesce(
+    abs(merged_ms - exact_ms) <= 0.01 * exact_ms,
+    merged_ms is null and exact_ms is null
+)

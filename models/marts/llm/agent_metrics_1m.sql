@@ -36,8 +36,8 @@ grouped as (
         countIf(status = 'ok') as ok_calls,
         countIf(status in ('error', 'timeout')) as errors,
         {{ exact_quantiles('latency_ms', [0.5, 0.95]) }} as latencies,
-        sum(ifNull(input_tokens, 0)) as input_tokens,
-        sum(ifNull(output_tokens, 0)) as output_tokens,
+        sum(coalesce(input_tokens, 0)) as input_tokens,
+        sum(coalesce(output_tokens, 0)) as output_tokens,
         countIf(cost_usd is not null) as priced_calls,
         sum(cost_usd) as cost_usd
     from llm_calls

@@ -33,7 +33,7 @@ grouped as (
         count() as calls,
         countIf(is_failed) as failures,
         countIf(status = 'ok') as ok_calls,
-        sumIf(ifNull(input_tokens, 0) + ifNull(output_tokens, 0), is_failed) as wasted_tokens,
+        sumIf(coalesce(input_tokens, 0) + coalesce(output_tokens, 0), is_failed) as wasted_tokens,
         countIf(is_failed and cost_usd is null) as unpriced_failures,
         sumIf(cost_usd, is_failed) as wasted_cost_usd
     from llm_calls

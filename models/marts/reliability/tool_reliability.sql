@@ -36,7 +36,8 @@ grouped as (
         countIf(status = 'timeout') as timeout,
         success + failure + timeout as judged,
         -- In whole microseconds: a sum of floats depends on the order it is taken in.
-        sum(toInt64(round(latency_ms * 1000))) / 1000 / nullIf(count(latency_ms), 0) as avg_latency_ms,
+        sum(toInt64(round(latency_ms * 1000))) / 1000 / nullIf(count(latency_ms), 0)
+            as avg_latency_ms,
         {{ exact_quantiles('latency_ms', [0.5, 0.95]) }} as latencies,
         sumMapIf([toString(error_class)], [toUInt64(1)], error_class != '') as error_classes,
         countIf(is_retry) as retries,
