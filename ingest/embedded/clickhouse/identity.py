@@ -9,19 +9,23 @@ import re
 
 from ingest.embedded.clickhouse.statement import Statement, Token, parse, tokens
 
-_MINE = "extract(query, '/[*] query_id=(.*) [*]/$')"
-_CLIENT_ID = f"if({_MINE} = '', query_id, {_MINE})"
+_MARK = "'/[*] query_id=(.*) [*]/$'"
+_CLIENT_ID = f"if(extract(query, {_MARK}) = '', query_id, extract(query, {_MARK}))"
 # What this server wrote into the query's text.
-_CLIENT_TEXT = (
-    "replaceRegexpAll(query, '/[*] query_id=.* [*]/$|\\nINTO OUTFILE ./dev/fd/[0-9]+. TRUNCATE (FORMAT [A-Za-z]+$)?"
-    "| FROM INFILE .[^ ]*. COMPRESSION .none.', '')"
+_ADDED = (
+    "'/[*] query_id=.* [*]/$|\\nINTO OUTFILE ./dev/fd/[0-9]+. TRUNCATE (FORMAT [A-Za-z]+$)?"
+    "| FROM INFILE .[^ ]*. COMPRESSION .none.'"
 )
 # Rows of statements that this server runs for itself, such as SET and USE, are left out.
-_OWN_ROWS = {"PROCESSES": "", "QUERY_LOG": f" WHERE client_name != 'chDB client' OR {_MINE} != ''"}
+_ROWS = {"PROCESSES": "", "QUERY_LOG": f" WHERE l.client_name != 'chDB client' OR extract(l.query, {_MARK}) != ''"}
 _TABLES = {
-    name: f"(SELECT * REPLACE ({_CLIENT_ID} AS query_id, {_CLIENT_ID} AS initial_query_id, {_CLIENT_TEXT} AS query)"  # noqa: S608  # constants
-    f" FROM system.{name.lower()}{where})"
-    for name, where in _OWN_ROWS.items()
+    name: "(SELECT * REPLACE ("  # noqa: S608  # constants
+    f"if(extract(l.query, {_MARK}) = '', l.query_id, extract(l.query, {_MARK})) AS query_id, "
+    f"if(extract(l.query, {_MARK}) = '', l.initial_query_id, extract(l.query, {_MARK})) AS initial_query_id, "
+    # Twice: what was added before the mark is at the end only without it.
+    f"replaceRegexpAll(replaceRegexpAll(l.query, {_ADDED}, ''), {_ADDED}, '') AS query) "
+    f"FROM system.{name.lower()} AS l{rows})"
+    for name, rows in _ROWS.items()
 }
 _ID_FUNCTIONS = {
     "QUERYID", "QUERY_ID", "INITIALQUERYID", "INITIAL_QUERY_ID", "CURRENTQUERYID", "CURRENT_QUERY_ID",

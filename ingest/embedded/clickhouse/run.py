@@ -9,9 +9,11 @@ import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 from ingest.embedded.clickhouse.fence import fence, forget_environment
 from ingest.embedded.clickhouse.folders import make_folders
@@ -21,6 +23,7 @@ from ingest.errors import MeterhouseError, SettingsError
 
 # Longer than a usual insert; what then still runs is cancelled.
 _DRAIN_S = 20
+_CANCEL_S = 5
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -83,6 +86,13 @@ def serve(
                 signal.signal(number, self.handle_exit)
             yield
 
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            super().handle_exit(sig, frame)
+            # What runs longer is told so, as by a KILL, before its connection is closed.
+            cancel = threading.Timer(_DRAIN_S, app.cancel_running)
+            cancel.daemon = True
+            cancel.start()
+
     app = Server(engine, users, max_queries=max_queries)
     config = uvicorn.Config(
         app,
@@ -94,7 +104,7 @@ def serve(
         server_header=False,
         # A little longer than what answers tell the client.
         timeout_keep_alive=33,
-        timeout_graceful_shutdown=_DRAIN_S,
+        timeout_graceful_shutdown=_DRAIN_S + _CANCEL_S,
     )
     say(
         f"ClickHouse {engine.version} (embedded) listens on http://{host}:{port}, "

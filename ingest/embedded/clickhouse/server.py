@@ -11,6 +11,7 @@ import mmap
 import tempfile
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -37,6 +38,7 @@ Printed = tuple[bytes, Summary]
 _HELD_BYTES = 1 << 20
 _MAX_HELD_BYTES = 1 << 30
 _CANCEL_EVERY_S = 0.5
+_FORGET_S, _FORGET_BYTES = 10, 1 << 30
 _EXPRESSIONS = "input_format_values_interpret_expressions"
 
 
@@ -61,11 +63,13 @@ class Server:
             timezone=self.engine.timezone,
             content_types=self.engine.content_types,
         )
+        incoming = _Incoming(receive)
         try:
             request = read_request(scope["method"], scope["path"], scope["query_string"], scope["headers"])
             answer.use(request)
-            await self._route(request, receive, answer)
+            await self._route(request, incoming, answer)
         except ClickHouseError as error:
+            await incoming.forget()
             await answer.fail(error)
         except ClientGoneError:
             return
@@ -74,6 +78,7 @@ class Server:
             logging.getLogger("uvicorn.error").exception("a request failed")
             await answer.fail(ClickHouseError(1001, "STD_EXCEPTION", f"{type(error).__name__}: {error}"))
         except OSError as error:
+            await incoming.forget()
             await answer.fail(
                 ClickHouseError(243, "NOT_ENOUGH_SPACE", f"The request could not be kept on disk: {error}")
             )
@@ -257,12 +262,35 @@ class Server:
             await asyncio.get_running_loop().run_in_executor(self._threads, self.engine.cancel, query_id)
             await asyncio.sleep(_CANCEL_EVERY_S)
 
-    def close(self) -> None:
-        """Cancels what still runs and ends the sessions."""
+    def cancel_running(self) -> None:
+        """Ends every query that runs, as KILL QUERY does; from any thread."""
         for query_id in list(self._running):
             self.engine.cancel(query_id)
+
+    def close(self) -> None:
+        """Cancels what still runs and ends the sessions."""
+        self.cancel_running()
         self._threads.shutdown(wait=False, cancel_futures=True)
         self.sessions.close()
+
+
+class _Incoming:
+    """The request's messages. A client that still sends reads no answer: what is left of a body is forgotten first."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive, self._is_whole = receive, False
+
+    async def __call__(self) -> Message:
+        message = await self._receive()
+        self._is_whole = self._is_whole or not message.get("more_body", False)
+        return message
+
+    async def forget(self) -> None:
+        size = 0
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FORGET_S):
+                while not self._is_whole and size < _FORGET_BYTES:
+                    size += len((await self()).get("body", b""))
 
 
 async def _tick(request: Request, answer: Answer) -> None:
