@@ -67,6 +67,18 @@ class Settings(BaseSettings):
         default=90, ge=1, le=36_500, description="Days raw.agent_events keeps a row after it landed"
     )
 
+    models_prefix: Prefix = Field(
+        default="",
+        description="Put before the databases dbt builds in, after database_prefix: models of your own over shared raw",
+    )
+    dbt_target: Literal["embedded", "server", "cluster"] = Field(
+        default="embedded", description="Which output of profiles/profiles.yml dbt builds with"
+    )
+    dbt_threads: int = Field(default=2, ge=1, le=64, description="Models dbt builds at the same time")
+    dbt_memory_bytes: int = Field(
+        default=2_000_000_000, ge=100_000_000, description="Most memory one statement of a build may take in ClickHouse"
+    )
+
     kafka_bootstrap: str | None = Field(
         default=None, description="host:port[,host:port] of your Kafka; unset means the embedded broker"
     )

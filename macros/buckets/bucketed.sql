@@ -104,15 +104,18 @@
         'select ' ~ partition ~ ' as partition_id, arrayStringConcat(arraySort(groupUniqArray(' ~ text
         ~ ")), ',') as buckets from (" ~ changed_sql ~ ') group by partition_id order by partition_id'
     ) %}
-    {# A day's worth of hours at once: a statement an hour would cost more than it computes. #}
-    {% set most = 24 if meta.partition == 'hour' else 1 %}
+    {# Several partitions at once while their buckets are few: a late row here and there over weeks would otherwise cost
+       a handful of statements each. The bound keeps a slice, and with it the memory of a full refresh, to two days of
+       hours or a week of days; a partition is never cut. #}
+    {% set most = 48 if meta.bucket == 'hour' else 7 %}
     {% set slices = [] %}
     {% for row in found.rows %}
-        {% if slices and slices[-1].partitions | length < most %}
+        {% set buckets = row[1].split(',') %}
+        {% if slices and slices[-1].buckets | length + buckets | length <= most %}
             {% do slices[-1].partitions.append(row[0]) %}
-            {% do slices[-1].buckets.extend(row[1].split(',')) %}
+            {% do slices[-1].buckets.extend(buckets) %}
         {% else %}
-            {% do slices.append({'partitions': [row[0]], 'buckets': row[1].split(',')}) %}
+            {% do slices.append({'partitions': [row[0]], 'buckets': buckets}) %}
         {% endif %}
     {% endfor %}
     {{ return(slices) }}

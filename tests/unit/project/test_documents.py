@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[3]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 SCRIPTS = [ROOT / ".ci" / "run", ROOT / ".github" / "workflows" / "ci.yml"]
 # Read by the tests themselves, before there are settings.
-TEST_VARIABLES = {"METERHOUSE_REQUIRE_JAVA"}
+TEST_VARIABLES = {"METERHOUSE_REQUIRE_JAVA", "METERHOUSE_REQUIRE_GO", "METERHOUSE_EXAMPLES"}
 CODE = re.compile(r"^(?: {4}|\t).+$|`[^`\n]+`", re.MULTILINE)
 
 
@@ -72,7 +72,13 @@ def complain(command: object, words: list[str]) -> str:
     return f"no option {', '.join(unknown)}" if unknown else ""
 
 
-@pytest.mark.parametrize("file", [*DOCUMENTS, *SCRIPTS, *sorted(ROOT.glob("ingest/**/*.py"))], ids=name)
+MODELS = [
+    ROOT / "profiles" / "profiles.yml",
+    *sorted(file for folder in ("models", "macros") for file in ROOT.glob(f"{folder}/**/*.*")),
+]
+
+
+@pytest.mark.parametrize("file", [*DOCUMENTS, *SCRIPTS, *MODELS, *sorted(ROOT.glob("ingest/**/*.py"))], ids=name)
 def test_every_variable_that_is_named_is_a_setting(file: Path) -> None:
     known = {f"METERHOUSE_{field.upper()}" for field in Settings.model_fields} | TEST_VARIABLES
     assert set(re.findall(r"METERHOUSE_[A-Z][A-Z_]*[A-Z]", file.read_text())) <= known
