@@ -50,10 +50,19 @@ INSERT_SETTINGS: Final[Mapping[str, str | int]] = {
     "max_partitions_per_insert_block": 0,
     # Through a Distributed table: answer when the shards have the rows, not when a spool file has them.
     "distributed_foreground_insert": 1,
+    # Refused before the disk is full to the last byte: a write that ends in the middle of a part has been seen to pass.
+    "min_free_disk_bytes_to_perform_insert": 64 << 20,
     # To collapse copies within an insert takes a third of its time; a merge does it later, as it does between inserts.
     "optimize_on_insert": 0,
 }
-_OPTIONAL: Final = frozenset({"deduplicate_insert", "deduplicate_insert_select", "distributed_foreground_insert"})
+_OPTIONAL: Final = frozenset(
+    {
+        "deduplicate_insert",
+        "deduplicate_insert_select",
+        "distributed_foreground_insert",
+        "min_free_disk_bytes_to_perform_insert",
+    }
+)
 
 
 def connect(
