@@ -28,7 +28,8 @@ from ingest.loader.run import Messages, Stream
 from ingest.loader.takeup import TakeUp
 from ingest.loader.watchdog import Watchdog
 
-READ_MESSAGES: Final = 10_000
+# Of more, the later ones have left the processor's cache before they are looked at.
+READ_MESSAGES: Final = 2_000
 POLL_S: Final = 0.05
 DRAIN_POLL_S: Final = 0.01
 COMMIT_EVERY_S: Final = 1.0
