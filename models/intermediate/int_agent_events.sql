@@ -7,11 +7,14 @@
             'bucket': 'hour',
             'bucket_column': 'occurred_hour',
             'partition': 'hour',
+            'before_replace': 'record_restated_costs',
         },
     )
 }}
 
 -- depends_on: {{ ref('int_changed_hours') }}
+-- What is priced otherwise than before is put on record while it is replaced:
+-- depends_on: {{ ref('int_restated_costs') }}, {{ ref('int_price_changes') }}
 
 with
 
