@@ -33,6 +33,10 @@ from ingest.warehouse_errors import kind_of
 from tests.support.clock import ManualClock
 from tests.support.fake_kafka import FakeBroker, FakeConsumer
 
+A0, A1, A2 = (("events", number) for number in range(3))
+B0, B1, B2 = (("events_eu", number) for number in range(3))
+ALL = (A0, A1, A2, B0, B1, B2)
+
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
@@ -204,3 +208,24 @@ class House:
         stopping = threading.Event()
         stopping.set()
         self.loop.run(stopping, lambda: True, lambda: deadline)
+
+
+def assert_once(broker: FakeBroker, ledger: FakeLedger) -> None:
+    """Every message in one run that is done, the runs a chain without hole or overlap."""
+    for key, log in broker.logs.items():
+        at = 0
+        for first, last in ledger.chain(source_of(key)):
+            assert first == at, f"{key}: expected a run from {at}, came {ledger.chain(source_of(key))}"
+            at = last + 1
+        assert at == len(log), f"{key}: landed to {at} of {len(log)}"
+        assert sorted(ledger.messages.get(source_of(key), [])) == list(range(broker.low.get(key, 0), len(log)))
+
+
+def told(house: House) -> dict[Key, int]:
+    """What the group was told last, by partition."""
+    return {key: offset for commit in house.consumer.committed for key, offset in commit.items()}
+
+
+def leave(house: House) -> None:
+    """As the service does between the loop and the close."""
+    house.loop.rebalance.leave(Deadline(cast("Clock", house.clock), 1.0))
