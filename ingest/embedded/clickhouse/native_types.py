@@ -76,12 +76,19 @@ def _tuple(arguments: list[str]) -> DataType:
     return DataType("Tuple", tuple(parse_type(_unnamed(argument)) for argument in arguments))
 
 
+def _qbit(arguments: list[str]) -> DataType:
+    # A column of FixedString for each bit of the element's type: as many bytes as one of all of them.
+    bits = 8 * parse_type(arguments[0]).size
+    return DataType("Fixed", size=bits * ((int(arguments[1]) + 7) // 8))
+
+
 _MADE: dict[str, Callable[[list[str]], DataType]] = {
     "String": lambda _: STRING,
     # Of Dynamic: values of rare types, in binary.
     "SharedVariant": lambda _: STRING,
     "FixedString": lambda arguments: DataType("Fixed", size=int(arguments[0])),
     "Decimal": _decimal,
+    "QBit": _qbit,
     "Nullable": lambda arguments: DataType("Nullable", (parse_type(arguments[0]),)),
     "Array": lambda arguments: DataType("Array", (parse_type(arguments[0]),)),
     "LowCardinality": _low_cardinality,
