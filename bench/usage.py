@@ -18,6 +18,12 @@ def cpu_seconds(pid: int) -> float:
     return sum(_own_cpu_seconds(one) for one in _tree(pid))
 
 
+def machine_seconds() -> tuple[float, float]:
+    """CPU seconds the whole machine has worked so far, and those it had, all cores together."""
+    ticks = [int(one) for one in Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:9]]
+    return (sum(ticks) - ticks[3] - ticks[4]) / _TICKS_A_SECOND, sum(ticks) / _TICKS_A_SECOND
+
+
 def peak_rss_mb(pid: int) -> float:
     """The most resident memory the process has held so far, in MB of 10**6 bytes; zero when it is gone."""
     try:
