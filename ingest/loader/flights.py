@@ -48,9 +48,11 @@ class Flights:
         return sum(len(one.flying) for one in partitions.values()) + len(self._orphans) < self._most
 
     def hand_out(self, partitions: Mapping[Key, Partition]) -> None:
-        """Starts what may fly, those with the fewest in the air first."""
+        """Starts what may fly: those with the fewest in the air first, and of these whoever has waited longest, so that
+        no partition starves while others always have the next batch ready."""
         flying = sum(len(one.flying) for one in partitions.values()) + len(self._orphans)
-        for partition in sorted(partitions.values(), key=lambda one: len(one.flying)):
+        waiting = [one for one in partitions.values() if one.ready]
+        for partition in sorted(waiting, key=lambda one: (len(one.flying), one.ready[0].oldest_read_s)):
             while flying < self._most and partition.may_fly:
                 batch, claimed = partition.ready.popleft(), threading.Event()
                 future = self._workers.submit(self._lander.land, partition.stream, batch, claimed)

@@ -118,6 +118,19 @@ def test_a_run_fills_on_while_no_worker_is_free(broker: FakeBroker, ledger: Fake
     assert ledger.chain(source_of(A0)) == [(0, 9), (10, 49)]
 
 
+def test_no_partition_starves_while_others_always_have_more(broker: FakeBroker, ledger: FakeLedger) -> None:
+    house = House(broker, ledger, in_flight=1, rows=10)
+    house.workers.is_prompt = False
+    house.consumer.at_most = 10
+    broker.send_everywhere(1_000)
+    house.consumer.give(*ALL)
+    for _ in range(62):
+        house.turn(1)
+        house.workers.work()
+    landed = [sum(last - first + 1 for first, last in ledger.chain(source_of(key))) for key in ALL]
+    assert max(landed) - min(landed) <= 10, landed
+
+
 def test_a_commit_that_fails_is_only_a_courtesy_and_is_made_again(broker: FakeBroker, ledger: FakeLedger) -> None:
     house = House(broker, ledger)
     broker.send_everywhere(10)
