@@ -180,13 +180,11 @@ class Server:
         What is held beyond a mebibyte is in a file. An error while it is held has a status of its own.
         """
         loop = asyncio.get_running_loop()
-        most = None if request.is_waiting_for_end else max(_HELD_BYTES, min(request.buffer_bytes, _MAX_HELD_BYTES))
-        if request.is_never_waiting:
-            most = 0
+        most = min(request.buffer_bytes, _MAX_HELD_BYTES) or (0 if request.is_never_waiting else _HELD_BYTES)
         with tempfile.SpooledTemporaryFile(_HELD_BYTES, dir=str(self.engine.spool), prefix="result-") as held:
             size, rest = 0, b""
             while chunk := await pipe.read():
-                if most is not None and size + len(chunk) > most:
+                if not request.is_waiting_for_end and size + len(chunk) > most:
                     rest = chunk
                     break
                 size += len(chunk)
@@ -204,17 +202,20 @@ class Server:
             while chunk := await loop.run_in_executor(self._threads, held.read, _HELD_BYTES):
                 await answer.part(chunk)
         if rest:
-            await self._pass_on(pipe, rest, answer)
+            await self._pass_on(pipe, rest, answer, at_once=min(most, _HELD_BYTES))
             await future
         await answer.end()
 
     @staticmethod
-    async def _pass_on(pipe: Pipe, held: bytes, answer: Answer) -> None:
-        """The rest of a long answer, in parts that are worth a switch of threads."""
+    async def _pass_on(pipe: Pipe, held: bytes, answer: Answer, *, at_once: int) -> None:
+        """The rest of a long answer, in parts worth a switch of threads, or as the client wants them."""
         parts = bytearray(held)
+        if len(parts) >= at_once:
+            await answer.part(bytes(parts))
+            parts.clear()
         while chunk := await pipe.read():
             parts += chunk
-            if len(parts) >= _HELD_BYTES:
+            if len(parts) >= at_once:
                 await answer.part(bytes(parts))
                 parts.clear()
         await answer.part(bytes(parts))
