@@ -1,7 +1,5 @@
 {{ config(materialized='table', order_by=['reported_provider', 'reported_model']) }}
 
--- Few rows, read three times by int_model_names: as a view it would be worked out each time.
-
 with
 
 model_hours as (
@@ -77,8 +75,7 @@ split_names as (
         ) as short_name,
         if(position(short_name, '/') > 0, splitByChar('/', short_name)[1], '') as prefix,
         arrayFirst(
-            rule -> rule.kind = 'equals' and rule.pattern = prefix,
-            provider_rules
+            rule -> rule.kind = 'equals' and rule.pattern = prefix, provider_rules
         ) as prefix_rule,
         if(
             prefix != '' and prefix_rule.kind != '',
