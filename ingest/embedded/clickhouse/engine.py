@@ -153,6 +153,11 @@ def mark(query_id: str) -> str:
     return f"/* query_id={query_id.replace('*/', '* /')} */"
 
 
+def marked(sql: str, query_id: str) -> str:
+    """A query's text with its id; behind a comment, space at its head is kept, which the engine's logs would lack."""
+    return f"{'/**/' if sql[:1].isspace() else ''}{sql}{mark(query_id)}"
+
+
 def escape(text: str) -> str:
     """A query parameter's value as the engine reads it."""
     text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

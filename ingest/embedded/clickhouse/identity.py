@@ -13,7 +13,7 @@ _MARK = "'/[*] query_id=(.*) [*]/$'"
 _CLIENT_ID = f"if(extract(query, {_MARK}) = '', query_id, extract(query, {_MARK}))"
 # What this server wrote into the query's text.
 _ADDED = (
-    "'/[*] query_id=.* [*]/$|\\nINTO OUTFILE ./dev/fd/[0-9]+. TRUNCATE (FORMAT [A-Za-z]+$)?"
+    "'^/[*][*]/|/[*] query_id=.* [*]/$|\\nINTO OUTFILE ./dev/fd/[0-9]+. TRUNCATE (FORMAT [A-Za-z]+$)?"
     "| FROM INFILE .[^ ]*. COMPRESSION .none.'"
 )
 # Rows of statements that this server runs for itself, such as SET and USE, are left out.

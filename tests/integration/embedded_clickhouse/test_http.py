@@ -96,21 +96,21 @@ def test_a_summary_tells_what_was_read_written_and_given(engine: Engine) -> None
 
 def test_progress_comes_in_headers_while_the_query_runs(engine: Engine) -> None:
     settings = urlencode({"send_progress_in_http_headers": "1", "http_headers_progress_interval_ms": "50"})
-    sql = b"select count() from numbers(300000000) where sipHash64(number) = 1"
+    sql = b"select sum(sleepEachRow(0.1)) from numbers(10) settings max_block_size = 1"
     head = b"POST /?%s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
     answer = _raw(engine, head % (settings.encode(), len(sql)) + sql)
     top, _, body = answer.partition(b"\r\n\r\n")
     lines = top.split(b"\r\n")
     told = [json.loads(line.partition(b": ")[2]) for line in lines if line.startswith(b"X-ClickHouse-Progress: ")]
     assert lines[0] == b"HTTP/1.1 200 OK"
-    assert [one for one in told if int(one.get("read_rows", 0)) < 300_000_000]
+    assert [one for one in told if 0 < int(one.get("read_rows", 0)) < 10]
     assert any(line.lower().startswith(b"x-clickhouse-summary") for line in lines)
     assert body.endswith(b"0\r\n\r\n")
 
 
 def test_a_query_that_fails_after_its_progress_tells_its_code_and_ends_without_an_end(engine: Engine) -> None:
     settings = urlencode({"send_progress_in_http_headers": "1", "http_headers_progress_interval_ms": "20"})
-    sql = b"select sum(throwIf(number = 199999999, 'boom')) from numbers(200000000)"
+    sql = b"select sum(sleepEachRow(0.1) + throwIf(number = 4, 'boom')) from numbers(10) settings max_block_size = 1"
     head = b"POST /?%s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
     answer = _raw(engine, head % (settings.encode(), len(sql)) + sql)
     assert b"\r\nx-clickhouse-exception-code: 395\r\n" in answer
@@ -204,18 +204,19 @@ def test_input_reads_the_body_of_an_insert_select(engine: Engine) -> None:
     assert _ask(engine, "select a, s from summed order by all")[2] == b"2\tX\n2\tZ\n4\tY\n"
 
 
-@pytest.mark.parametrize("user", ["default", "reader"])
-def test_an_external_table_beyond_32_mib_is_read_by_readers_too(engine: Engine, user: str) -> None:
-    data = b"".join(b"%d\n" % i for i in range(5_000_000))
+@pytest.mark.parametrize(("user", "session"), [("default", {}), ("reader", {"session_id": "read"})])
+def test_an_external_table_beyond_32_mib_is_read_by_readers_too(
+    engine: Engine, user: str, session: dict[str, str]
+) -> None:
+    data = b"".join(b"%d\n" % i for i in range(4_500_000))
     assert len(data) > 32 << 20
     form = (
         b'--B\r\nContent-Disposition: form-data; name="query"\r\n\r\nselect count(), sum(a) from big\r\n'
         b'--B\r\nContent-Disposition: form-data; name="big"; filename="big"\r\n\r\n' + data + b"\r\n--B--\r\n"
     )
     headers = {"Content-Type": "multipart/form-data; boundary=B"}
-    for more in ({}, {"session_id": f"s-{user}"}):
-        answer = _ask(engine, form, headers, user=user, big_structure="a UInt32", **more)
-        assert (answer[0], answer[2]) == (200, b"5000000\t12499997500000\n")
+    answer = _ask(engine, form, headers, user=user, big_structure="a UInt32", **session)  # type: ignore[arg-type]
+    assert (answer[0], answer[2]) == (200, b"4500000\t10124997750000\n")
 
 
 def test_what_a_client_asks_to_hold_back_has_the_status_of_its_end(engine: Engine) -> None:

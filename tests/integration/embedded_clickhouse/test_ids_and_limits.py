@@ -48,14 +48,14 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 def test_functions_logs_and_the_process_list_say_the_client_s_id_and_user(engine: Engine) -> None:
     said = ask(engine, "select queryID(), currentUser(), user() = currentUser()", query_id="mine-1", user="reader")
     assert said == "mine-1\treader\t1\n"
-    ask(engine, "create table if not exists logged (a Int8) engine = Memory", query_id="mine-2")
+    ask(engine, " -- said\ncreate table if not exists logged (a Int8) engine = Memory", query_id="mine-2")
     ask(engine, "insert into logged values (1)", query_id="mine-3")
     ask(engine, "system flush logs")
     logged = ask(
         engine, "select query_id, query from system.query_log where query_id like 'mine-%' and type = 2 order by 1"
     )
     assert [line.split("\t")[0] for line in logged.splitlines()] == ["mine-1", "mine-2", "mine-3"]
-    assert "mine-2\tcreate table if not exists logged (a Int8) engine = Memory\n" in logged
+    assert "mine-2\t -- said\\ncreate table if not exists logged (a Int8) engine = Memory\n" in logged
     assert all(word not in logged for word in ("OUTFILE", "INFILE", "query_id"))
     assert (
         ask(engine, "select query_id from system.processes where query like '%this very query%'", query_id="p") == "p\n"
