@@ -17,6 +17,7 @@ from ingest.loader.replay_command import replay
 from ingest.prices.command import prices
 from ingest.schema.command import migrate
 from ingest.simulate.command import simulate
+from ingest.slo.command import slo
 
 app = typer.Typer(
     name="meterhouse",
@@ -37,6 +38,7 @@ app.command()(load)
 app.add_typer(replay, name="replay")
 app.command()(simulate)
 app.command()(prices)
+app.add_typer(slo, name="slo")
 app.command()(new_mart)
 app.command()(try_mart)
 

@@ -1,0 +1,1 @@
+"""Objectives from elsewhere: OpenSLO documents into the rows of seeds/slo_objectives.csv."""
