@@ -215,7 +215,7 @@ def test_an_external_table_beyond_32_mib_is_read_by_readers_too(
         b'--B\r\nContent-Disposition: form-data; name="big"; filename="big"\r\n\r\n' + data + b"\r\n--B--\r\n"
     )
     headers = {"Content-Type": "multipart/form-data; boundary=B"}
-    answer = _ask(engine, form, headers, user=user, big_structure="a UInt32", **session)  # type: ignore[arg-type]
+    answer = _ask(engine, form, headers, user=user, big_structure="a UInt32", **session)
     assert (answer[0], answer[2]) == (200, b"4500000\t10124997750000\n")
 
 
