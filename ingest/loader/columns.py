@@ -69,7 +69,7 @@ class Columns:
     # One builder a kind of field: from what was read to the table's type; clears `good` where a rule is missed.
 
     def strings(self, name: str, read: pa.Array, good: Mask) -> pa.Array:
-        column = read.fill_null("") if read.null_count else read
+        column = _without_nulls(read)
         if name in f.RAW_IDENTIFIER_FIELDS:  # rule 7; the other strings were looked at as bytes
             good &= ~pc.match_substring(column, "@").to_numpy(zero_copy_only=False)
         return column
@@ -130,6 +130,13 @@ class Columns:
         texts = [raw.decode() for raw in unique] if self._is_judged else self._contexts.settle(unique)
         good &= np.array([text is not None for text in texts], dtype=bool)[raws.indices.to_numpy()]
         return pa.array(texts, pa.string()).fill_null("").take(raws.indices)
+
+
+def _without_nulls(strings: pa.Array) -> pa.Array:
+    """'' for null, without a copy: Arrow's builder gives a null no characters, so to drop the bitmap is enough."""
+    if not strings.null_count:
+        return strings
+    return pa.Array.from_buffers(strings.type, len(strings), [None, *strings.buffers()[1:]], 0, strings.offset)
 
 
 def _parts_fit(arrays: dict[str, pa.Array]) -> Mask:
