@@ -145,3 +145,18 @@ def test_an_insert_for_which_there_is_no_room_says_so(tmp_path: Path) -> None:
         assert "disk" in refused.value.read().decode()
         assert ask(full, "select count() from t") == "0\n"
         assert list((tmp_path / "data" / "spool").iterdir()) == []
+
+
+def test_readers_are_answered_while_a_long_insert_goes_on(engine: Engine) -> None:
+    ask(engine, "create or replace table long (a UInt64) engine = MergeTree order by a")
+    ask(engine, "insert into long select number from numbers(1000)")
+    slow = "insert into long select number + sleepEachRow(0.001) from numbers(4000) settings max_block_size = 100"
+    insert, done = _in_background(engine, slow, query_id="long-insert")
+    until(lambda: "long-insert" in ask(engine, "show processlist"))
+    readers = [_in_background(engine, "select min(a), max(a) from long") for _ in range(2)]
+    for thread, _ in readers:
+        thread.join(30)
+    assert not done, "the insert ended before the readers were answered"
+    assert [told for _, told in readers] == [["0\t999\n"], ["0\t999\n"]]
+    insert.join(60)
+    assert (done, ask(engine, "select count() from long")) == ([""], "5000\n")
