@@ -22,12 +22,12 @@ agent_events as (
         and event_type in ('llm_call', 'tool_call', 'error')
 ),
 
--- An event of kind error is one, also where it has no status.
+-- An event of kind error is one, whatever its status says.
 classed as (
     select
         * except (error_class),
         toLowCardinality(if(
-            event_type = 'error' and status = '',
+            event_type = 'error' and status not in ('error', 'timeout'),
             {{ error_class("'error'", 'error_type') }},
             error_class
         )) as error_class
