@@ -89,8 +89,12 @@ def run_loader(
     topics = [stream.topic for stream in streams]
     ending = Ending(SYSTEM_CLOCK, settings.drain_deadline_s)
     commits = Commits()
+    watchdog = Watchdog(settings.stall_dump_s)
+    loop: Loop | None = None
     with contextlib.ExitStack() as stack:
         stack.enter_context(stop_on_signals(stopping, settings.drain_deadline_s))
+        server = HealthServer(settings.metrics_host, settings.metrics_port, metrics, lambda: _health(loop, watchdog))
+        stack.callback(server.close)
         try:
             client = wait_for(
                 "connecting to ClickHouse", lambda: _client(settings), settings.retry_deadline_s, stopping
@@ -117,8 +121,8 @@ def run_loader(
         asking = ThreadPoolExecutor(1, thread_name_prefix="take-up")
         stack.callback(asking.shutdown, wait=False, cancel_futures=True)
         stack.callback(abandon.set)
-        watchdog = Watchdog(settings.stall_dump_s)
         stack.callback(watchdog.close)
+        watchdog.beat()  # what was waited for is no stall
         consumer = open_consumer(_consumer_options(settings), on_commit=commits.heard)
         stack.callback(ending.close, "consumer", consumer.close)
         loop = Loop(
@@ -142,10 +146,6 @@ def run_loader(
             mend=Joining(admin, settings.consumer_group).mend,
             is_cooperative=settings.partition_assignor == "cooperative-sticky",
         )
-        server = HealthServer(
-            settings.metrics_host, settings.metrics_port, metrics, lambda: _probe(loop, watchdog, settings)
-        )
-        stack.callback(server.close)
         finish = Finish(admin, ledger, loop, topics, SYSTEM_CLOCK) if drain else None
         reporter = Reporter(
             reporting_admin, ledger, loop.standings, metrics, SYSTEM_CLOCK, settings.progress_interval_s
@@ -212,17 +212,19 @@ def _say_retry(metrics: Metrics, kind: ErrorKind, error: Exception, wait_s: floa
     log.warning("retrying", kind=kind.value, words=first_line(error), again_in_s=round(wait_s, 2))
 
 
-def _probe(loop: Loop, watchdog: Watchdog, settings: Settings) -> Health:
+def _health(loop: Loop | None, watchdog: Watchdog) -> Health:
+    """Alive while the loop turns, ready when everything the group gave us is being read."""
+    if loop is None:
+        return Health(is_alive=True, is_ready=False, reasons=("waiting for ClickHouse and Kafka to answer",))
     reasons = []
     stalled_s = watchdog.stalled_for()
-    is_alive = stalled_s < settings.stall_dump_s
-    if not is_alive:
+    if stalled_s:
         reasons.append(f"the loop has not turned for {stalled_s:.0f} s")
     if not loop.rebalance.is_member:
         reasons.append("the consumer group has not assigned partitions yet")
     elif not loop.rebalance.is_settled:
         reasons.append("partitions wait for ClickHouse or Kafka to say where they go on")
-    return Health(is_alive, is_ready=is_alive and loop.rebalance.is_settled, reasons=tuple(reasons))
+    return Health(is_alive=not stalled_s, is_ready=not reasons, reasons=tuple(reasons))
 
 
 def _owner() -> str:

@@ -1,5 +1,7 @@
 """Real loaders in processes of their own, stopped and started while ClickHouse or Kafka does not answer."""
 
+import http.client
+import json
 import time
 from collections.abc import Callable, Iterator
 
@@ -8,6 +10,7 @@ import pytest
 from bench import stand
 from tests.chaos.arena import PARTITIONS, TOPICS, Arena, Loader
 from tests.chaos.load import Load
+from tests.support.servers import free_port
 
 DRAIN_S = 4
 # Starting and ending Python takes seconds on a busy machine; what is bounded is the loader's part.
@@ -49,6 +52,17 @@ def landed(arena: Arena, prefix: str) -> int:
         client.close()
 
 
+def asked(port: int, path: str) -> tuple[int, str]:
+    """The status and the reasons."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", f"/{path}")
+        answer = connection.getresponse()
+        return answer.status, "; ".join(json.loads(answer.read())["reasons"])
+    finally:
+        connection.close()
+
+
 def says(loader: Loader, words: str) -> bool:
     return words in loader.log.read_text(encoding="utf-8", errors="replace")
 
@@ -88,12 +102,17 @@ def test_a_loader_that_starts_before_clickhouse_waits_says_so_and_loads_when_it_
     arena: Arena, prefix: str, load: Load
 ) -> None:
     arena.kill_engine()
-    loader, other = Loader(arena, prefix, "one", PATIENT), Loader(arena, prefix, "two", PATIENT)
+    port = free_port()
+    loader = Loader(arena, prefix, "one", {**PATIENT, "METERHOUSE_METRICS_PORT": str(port)})
+    other = Loader(arena, prefix, "two", PATIENT)
     loader.start()
     other.start()
     until(lambda: says(loader, "waiting") and says(other, "waiting"), "both said that they wait")
+    assert asked(port, "healthz")[0] == 200
+    assert asked(port, "readyz") == (503, "waiting for ClickHouse and Kafka to answer")
     assert other.stop(ENDS_WITHIN_S) == 0
     arena.start_engine()
     until(lambda: landed(arena, prefix) > 0, "something landed")
+    assert asked(port, "readyz") == (200, "")
     load.finish()
     assert loader.stop(ENDS_WITHIN_S) in (0, 3)
