@@ -87,8 +87,10 @@
     {% set spread = meta.get('spread_days', 0) %}
     {% if spread > 0 %}
         {% set step = 3600 if meta.bucket == 'hour' else 86400 %}
-        {% set changed = 'select distinct changed_at + ' ~ step ~ ' * arrayJoin(range(toUInt32('
-            ~ (spread * 86400 // step + 1) ~ '))) as changed_at from (' ~ changed ~ ') where changed_at <= now()' %}
+        {# A name of its own: the condition would read the changed hour itself, and buckets of the future be built. #}
+        {% set changed = 'select distinct reached_at as changed_at from (select changed_at + ' ~ step
+            ~ ' * arrayJoin(range(toUInt32(' ~ (spread * 86400 // step + 1) ~ '))) as reached_at from (' ~ changed
+            ~ ')) where reached_at <= now()' %}
     {% endif %}
     {{ return(changed) }}
 {% endmacro %}
