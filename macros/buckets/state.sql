@@ -86,7 +86,7 @@
 {% macro build_fingerprint(sql) %}
     {% set hashes = [local_md5(sql)] %}
     {% for name in model.config.meta.get('rebuilt_by', []) %}
-        {% set rows = run_query('select toString(sum(cityHash64(*))) from ' ~ ref(name)) %}
+        {% set rows = run_query('select toString(sum(cityHash64(toString(tuple(*))))) from ' ~ ref(name)) %}
         {% do hashes.append(rows.rows[0][0]) %}
     {% endfor %}
     {% do hashes.extend(upstream_fingerprints(model.unique_id)) %}
