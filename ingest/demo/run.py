@@ -15,7 +15,8 @@ from rich.markup import escape
 
 from ingest.demo import summary
 from ingest.demo.ground import clear_ground, demo_settings
-from ingest.demo.steps import STEPS, Demo, Step
+from ingest.demo.marts import build
+from ingest.demo.steps import LANDING, Demo, Step
 from ingest.embedded.report import collect
 from ingest.embedded.stack import TOPICS, Stack
 from ingest.errors import MeterhouseError
@@ -25,6 +26,7 @@ from ingest.settings import Settings
 # The embedded broker keeps all messages in memory, about this much each.
 BYTES_A_MESSAGE = 750
 SAY_MEMORY_ABOVE = 1 << 30
+STEPS = (*LANDING, Step("build", build))
 
 
 def run_demo(given: Settings, *, events: int, seed: int, console: Console, steps: Sequence[Step] = STEPS) -> None:

@@ -1,4 +1,4 @@
-"""The demo's steps, in order: simulate, load, look. The seam for the rooms behind: they append to STEPS.
+"""The demo's first steps, in order: simulate, load, look. The rooms behind add theirs in ingest/demo/run.py.
 
 A Step is a name and a function of the Demo. It may add to `checks` (any that is not met fails the demo), to `sections`
 (shown at the end) and to `next_steps`; it raises MeterhouseError where it cannot go on. Engine, broker, tables and
@@ -112,4 +112,4 @@ def look(demo: Demo) -> None:
     ]
 
 
-STEPS: list[Step] = [Step("simulate", simulate), Step("load", load), Step("look", look)]
+LANDING = (Step("simulate", simulate), Step("load", load), Step("look", look))

@@ -18,17 +18,21 @@ BASE = datetime(2026, 11, 20, 11, tzinfo=UTC)
 WORKSPACES = ("acme", "birch")
 # Tables that say how they were built, or where things arrived, rather than what is true.
 BOOKS = {
+    "intermediate.int_arrival_hours",
     "intermediate.int_changed_hours",
     "intermediate.int_changed_run_hours",
     "intermediate.int_clock",
     "intermediate.int_clock_ticks",
+    "intermediate.int_completeness_looks",
+    "intermediate.int_event_firsts",
     "intermediate.int_event_index",
     "intermediate.int_event_moves",
     "intermediate.int_model_hours",
     "intermediate.int_passed_hours",
     "intermediate.int_price_changes",
-    "intermediate.int_cost_changes",
+    "intermediate.int_restated_costs",
     "marts.cost_restatements",
+    "marts.pipeline_health",
 }
 
 

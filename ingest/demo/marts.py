@@ -1,0 +1,155 @@
+"""The demo's last step: dbt builds and tests every model over what landed, and the marts say what it all came to.
+
+In: the demo after its events are in. Out: checks (dbt's own tests, and the marts against the simulator's truth) and
+tables of what finance and on-call would look at first. A model that does not build raises MeterhouseError.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
+
+from clickhouse_connect.driver.client import Client
+from rich.console import RenderableType
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+
+from ingest.building.dbt import Node, run
+from ingest.demo.checks import Check
+from ingest.demo.steps import Demo
+from ingest.errors import MeterhouseError
+from ingest.warehouse import connect
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A title and a query over marts; the names of its columns are the headings."""
+
+    title: str
+    query: str
+
+
+# What finance and on-call read first.
+VIEWS: Final = (
+    View(
+        "Cost by workspace (marts.workspace_cost_daily)",
+        """
+        select workspace_id as workspace, sum(llm_calls) as calls, round(sum(cost_usd), 2) as usd,
+            round(sum(reported_cost_usd), 2) as reported, round(sum(unit_cost_usd), 2) as by_unit_cost,
+            round(sum(catalogue_cost_usd), 2) as by_catalogue, sum(unpriced_llm_calls) as unpriced_calls
+        from {marts}.workspace_cost_daily group by workspace order by usd desc
+        """,
+    ),
+    View(
+        "Model calls of the last day (marts.llm_daily)",
+        """
+        select workspace_id as workspace, provider, model, calls, round(success_rate, 4) as success_rate,
+            round(p95_latency_ms) as p95_ms, round(cache_hit_share, 3) as cache_hits, round(cost_usd, 2) as usd
+        from {marts}.llm_daily where day = (select max(day) from {marts}.llm_daily) order by usd desc limit 8
+        """,
+    ),
+    View(
+        "The worst tools (marts.tool_reliability)",
+        """
+        select workspace_id as workspace, tool_name as tool, sum(calls) as calls,
+            round(sum(success) / nullIf(sum(success) + sum(failure) + sum(timeout), 0), 4) as success_rate,
+            argMax(top_error_class, failure + timeout) as mostly
+        from {marts}.tool_reliability group by all having calls >= 50 order by success_rate limit 6
+        """,
+    ),
+    View(
+        "Objectives that burned fastest (marts.slo_burn)",
+        """
+        select objective_id as objective, workspace_id as workspace, round(max(burn_1h), 1) as burn_1h,
+            argMax(minute, burn_1h) as at, round(argMax(budget_left, minute), 1) as events_left,
+            countIf(is_page_fast or is_page_slow) * 5 as minutes_paging
+        from {marts}.slo_burn where is_covered group by all order by minutes_paging desc, burn_1h desc limit 6
+        """,
+    ),
+    View(
+        "Alerts now (marts.alerts_current)",
+        """
+        select severity, rule_id as rule, workspace_id as workspace, subject, round(value, 3) as value,
+            round(threshold, 3) as threshold, since
+        from {marts}.alerts_current order by severity, rule, workspace limit 12
+        """,
+    ),
+)
+
+
+def build(demo: Demo) -> None:
+    """`dbt build` over everything, then the marts."""
+    assert demo.produced is not None
+    bar = Progress(TextColumn("building"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[now]}"),
+                   console=demo.console, transient=True)  # fmt: skip
+    with bar:
+        task = bar.add_task("", total=None, now="")
+
+        def show(line: str) -> None:
+            words = line.split()
+            # dbt's own lines: "12:01:02  17 of 120 OK created sql table model ..."
+            if len(words) > 4 and words[2] == "of" and words[1].isdigit() and words[3].isdigit():
+                bar.update(task, completed=int(words[1]), total=int(words[3]), now=" ".join(words[4:9])[:60])
+
+        report = run(demo.settings, ["build"], say=show)
+    models = [node for node in report.nodes if node.unique_id.startswith("model.")]
+    tests = [node for node in report.nodes if node.unique_id.startswith(("test.", "unit_test."))]
+    demo.console.print(f"{len(models)} models and {len(tests)} tests of dbt in {report.seconds:.1f} s")
+    broken = [node for node in models if node.is_bad]
+    if broken:
+        raise MeterhouseError(f"dbt could not build {broken[0].name}: {broken[0].message}")
+    demo.checks.append(Check("dbt built every model and every test passed", "nothing failed", _failed(report.bad)))
+    settings = demo.settings
+    client = connect(
+        settings.clickhouse,
+        connect_timeout_s=settings.clickhouse_connect_timeout_s,
+        request_timeout_s=settings.clickhouse_request_timeout_s,
+    )
+    try:
+        demo.checks += _against_truth(demo, client)
+        demo.sections += [_show(client, view, settings.database("marts")) for view in VIEWS]
+    finally:
+        client.close()
+
+
+def _failed(bad: Sequence[Node]) -> str:
+    return "nothing failed" if not bad else f"{len(bad)} failed: {', '.join(node.name for node in bad[:5])}"
+
+
+def _against_truth(demo: Demo, client: Client) -> list[Check]:
+    """Counts and money of the marts, which went through every model, against what the simulator handed out."""
+    assert demo.produced is not None
+    marts, intermediate = demo.settings.database("marts"), demo.settings.database("intermediate")
+    events, calls, reported = client.query(
+        f"select (select count() from {intermediate}.int_agent_events), "  # noqa: S608  # names from settings
+        f"(select sum(calls) from {marts}.llm_daily), "
+        f"(select sum(reported_cost_usd) + sum(tool_cost_usd) from {marts}.workspace_cost_daily)"
+    ).result_rows[0]
+    calls_sent = sum(count for (_, kind, _), count in demo.produced.outcomes.items() if kind == "llm_call")
+    reported_sent = sum(demo.produced.costs.values(), Decimal(0))
+    return [
+        Check("int_agent_events holds every event once", f"{demo.produced.events:,} events", f"{int(events):,} events"),
+        Check("llm_daily counts every model call once", f"{calls_sent:,} calls", f"{int(calls):,} calls"),
+        Check("workspace_cost_daily has what was reported, to the last place",
+              f"${reported_sent:.12f}", f"${Decimal(reported):.12f}"),
+    ]  # fmt: skip
+
+
+def _show(client: Client, view: View, marts: str) -> RenderableType:
+    found = client.query(view.query.replace("{marts}", marts))
+    if not found.result_rows:
+        return f"{view.title}: none"
+    table = Table(*found.column_names, title=view.title, title_justify="left")
+    for number, column in enumerate(table.columns):
+        if all(isinstance(row[number], int | float | Decimal) for row in found.result_rows):
+            column.justify = "right"
+    for row in found.result_rows:
+        table.add_row(*(_words(value) for value in row))
+    return table
+
+
+def _words(value: object) -> str:
+    if value is None:
+        return ""
+    return f"{value:,}" if isinstance(value, int) else escape(str(value))
