@@ -11,7 +11,7 @@ from typing import Literal, cast
 import clickhouse_cityhash.cityhash as city  # type: ignore[import-untyped]
 import lz4.block  # type: ignore[import-untyped]
 
-from ingest.embedded.clickhouse.bodies import Sink
+from ingest.embedded.clickhouse.bodies import Sink, zstd_frames
 from ingest.embedded.clickhouse.errors import ClickHouseError
 
 # The drivers' blocks have 64 KiB to 128 MiB; ClickHouse's own limit is 1 GiB.
@@ -97,10 +97,8 @@ def _unpack(method: int, data: bytes, size: int) -> bytes:
         if method == _LZ4:
             block = cast("bytes", lz4.block.decompress(data, uncompressed_size=size))
         elif method == _ZSTD:
-            from backports import zstd
-
             # Of a length given in the frame's head nothing is believed: one byte more than promised is enough to know.
-            block = zstd.ZstdDecompressor().decompress(data, size + 1)
+            block = zstd_frames().decompress(data, size + 1)
         else:
             block = data
     except Exception as error:  # noqa: BLE001  # each library has an exception of its own

@@ -122,8 +122,12 @@ def _lz4_frames() -> _Frames:
     return cast("_Frames", lz4.frame.LZ4FrameDecompressor())
 
 
-def _zstd_frames() -> _Frames:
-    from backports import zstd
+def zstd_frames() -> _Frames:
+    """Python's own decompressor, which can stop after so many bytes; of a backport before 3.14."""
+    try:
+        from compression import zstd  # type: ignore[import-not-found, unused-ignore]
+    except ImportError:
+        from backports import zstd
 
     return cast("_Frames", zstd.ZstdDecompressor())
 
@@ -140,7 +144,7 @@ def inflater(encoding: str) -> Inflater:
     if name == "lz4":
         return _Stepwise(_lz4_frames, 618, "LZ4_DECODER_FAILED")
     if name in ("zstd", "zst"):
-        return _Stepwise(_zstd_frames, 561, "ZSTD_DECODER_FAILED")
+        return _Stepwise(zstd_frames, 561, "ZSTD_DECODER_FAILED")
     if name in ("br", "brotli"):
         return _Stepwise(lambda: cast("_Frames", _Brotli()), 448, "BROTLI_READ_FAILED")
     if name in ("xz", "lzma"):
