@@ -178,11 +178,14 @@ class Rebalance:
         A callback inside close() can be outrun by the end of the group below it, and then never returns.
         """
         self._is_leaving = True
-        self._consumer.unsubscribe()
-        while (self.assigned if self._is_cooperative else self._is_member) and not deadline.is_over:
-            self._beat()
+        try:
+            self._consumer.unsubscribe()
+            while (self.assigned if self._is_cooperative else self._is_member) and not deadline.is_over:
+                self._beat()
+                self._consumer.consume(_DISCARD, _LOOK_EVERY_S)
             self._consumer.consume(_DISCARD, _LOOK_EVERY_S)
-        self._consumer.consume(_DISCARD, _LOOK_EVERY_S)
+        except KafkaException as error:  # a client that is beyond use must not hide why the loader ends
+            log.warning("leave_failed", words=error.args[0].str())
 
     def _start(self, taken: list[Taken]) -> None:
         fresh = [one for one in taken if not self._awaiting[one.key].is_read]
