@@ -55,15 +55,18 @@
     toUInt32(round((1 - toDecimal64({{ objective }}, 6)) * 1000000))
 {%- endmacro %}
 
-{# The sums int_slo_windows needs of the past: name, and how many seconds before these 5 minutes each ends. #}
+{#
+    The sums int_slo_windows needs of the past: name, and how many seconds before these 5 minutes each ends. Those of the
+    windows and the compliance window come before those of past weeks.
+#}
 {% macro sums_to_look_up() %}
     {% set windows = burn_windows() %}
-    {% set sums = {'now': 0, 'window': '86400 * pairs.window_days'} %}
+    {% set sums = {'now': 'toInt64(0)', 'window': '86400 * pairs.window_days'} %}
     {% do sums.update(windows) %}
     {% for week in [1, 2, 3, 4] %}
-        {% do sums.update({'week ' ~ week: week * 604800}) %}
+        {% do sums.update({'week_' ~ week: week * 604800}) %}
         {% for name in long_windows() %}
-            {% do sums.update({'week ' ~ week ~ ' ' ~ name: week * 604800 + windows[name]}) %}
+            {% do sums.update({'week_' ~ week ~ '_' ~ name: week * 604800 + windows[name]}) %}
         {% endfor %}
     {% endfor %}
     {{ return(sums) }}
@@ -71,7 +74,9 @@
 
 {# Mean of what was valid in the same window of those of the last four weeks that had anything; 0 where none had. #}
 {% macro usual_volume(window) -%}
-    {%- set weeks = "arrayMap(week -> valid_up_to['week ' || toString(week)] - valid_up_to['week ' || toString(week) || ' "
-        ~ window ~ "'], [1, 2, 3, 4])" -%}
-    arraySum({{ weeks }}) / greatest(arrayCount(valid -> valid > 0, {{ weeks }}), 1)
+    {%- set weeks = [] -%}
+    {%- for week in [1, 2, 3, 4] -%}
+        {%- do weeks.append('valid_to_week_' ~ week ~ ' - valid_to_week_' ~ week ~ '_' ~ window) -%}
+    {%- endfor -%}
+    ifNotFinite(arrayAvg(arrayFilter(valid -> valid > 0, [{{ weeks | join(', ') }}])), 0)
 {%- endmacro %}

@@ -76,18 +76,16 @@ pairs as (
         workspace_id
 ),
 
--- One row a sum to look up: what it is for, and how many seconds back it ends. A window that ends with these 5 minutes is
--- what came up to now less what came up to its length before.
+-- One row a sum to look up: which one, and how many seconds back it ends. A window that ends with these 5 minutes is what
+-- came up to now less what came up to its length before.
 lookups as (
     select
         pairs.objective_id as objective_id,
         pairs.workspace_id as workspace_id,
         minutes.minute as minute,
-        arrayJoin(arrayZip(
-            ['{{ sums.keys() | join("', '") }}'],
-            arrayMap(seconds -> toInt64(seconds), [{{ sums.values() | join(', ') }}])
-        )) as lookup,
-        minutes.minute - lookup.2 as up_to
+        arrayJoin(arrayEnumerate(seconds_back)) as sum_number,
+        [{{ sums.values() | join(', ') }}] as seconds_back,
+        minutes.minute - seconds_back[sum_number] as up_to
     from pairs
     cross join minutes
 ),
@@ -97,12 +95,14 @@ found as (
         lookups.objective_id as objective_id,
         lookups.workspace_id as workspace_id,
         lookups.minute as minute,
-        mapFromArrays(
-            groupArray(lookups.lookup.1), groupArray(coalesce(running.valid_so_far, 0))
-        ) as valid_up_to,
-        mapFromArrays(
-            groupArray(lookups.lookup.1), groupArray(coalesce(running.bad_so_far, 0))
-        ) as bad_up_to
+        {% for name in sums %}
+        sumIf(ifNull(running.valid_so_far, 0), lookups.sum_number = {{ loop.index }}) as valid_to_{{ name }},
+        {% endfor %}
+        {% for name in sums if 'week' not in name %}
+        sumIf(
+            ifNull(running.bad_so_far, 0), lookups.sum_number = {{ loop.index }}
+        ) as bad_to_{{ name }}{{ ',' if not loop.last }}
+        {% endfor %}
     from lookups
     asof left join running
         on
@@ -122,16 +122,16 @@ final as (
         objective_id,
         workspace_id,
         {% for name in windows %}
-        toUInt64(valid_up_to['now'] - valid_up_to['{{ name }}']) as valid_{{ name }},
-        toUInt64(bad_up_to['now'] - bad_up_to['{{ name }}']) as bad_{{ name }},
+        toUInt64(valid_to_now - valid_to_{{ name }}) as valid_{{ name }},
+        toUInt64(bad_to_now - bad_to_{{ name }}) as bad_{{ name }},
         {% endfor %}
         {% for name in long_windows() %}
         {{ usual_volume(name) }} as usual_valid_{{ name }},
         {% endfor %}
-        toUInt64(valid_up_to['now'] - valid_up_to['window']) as window_valid,
-        toUInt64(bad_up_to['now'] - bad_up_to['window']) as window_bad
+        toUInt64(valid_to_now - valid_to_window) as window_valid,
+        toUInt64(bad_to_now - bad_to_window) as window_bad
     from found
-    where valid_up_to['now'] > valid_up_to['window']
+    where valid_to_now > valid_to_window
 )
 
 select * from final
