@@ -76,21 +76,24 @@
 
 {% macro changed_buckets_sql(meta, ranges, is_full) %}
     {% set unit = 'toStartOfHour' if meta.bucket == 'hour' else 'toStartOfDay' %}
-    {% set parts = [] %}
+    {% set parts, newest = [], [] %}
     {% for range in ranges %}
+        {% set seen = ref(range.log) ~ ' where change_id <= ' ~ range.to %}
         {% do parts.append(
-            'select distinct ' ~ unit ~ "(bucket_at, 'UTC') as changed_at from " ~ ref(range.log)
-            ~ ' where change_id <= ' ~ range.to ~ ('' if is_full else ' and change_id > ' ~ range['from'])
+            'select distinct ' ~ unit ~ "(bucket_at, 'UTC') as changed_at from " ~ seen
+            ~ ('' if is_full else ' and change_id > ' ~ range['from'])
         ) %}
+        {% do newest.append('select bucket_at from ' ~ seen) %}
     {% endfor %}
     {% set changed = parts | join(' union distinct ') %}
     {% set spread = meta.get('spread_days', 0) %}
     {% if spread > 0 %}
         {% set step = 3600 if meta.bucket == 'hour' else 86400 %}
-        {# A name of its own: the condition would read the changed hour itself, and buckets of the future be built. #}
+        {# No further than the newest hour that ever changed, which may be ahead of the clock where a producer's is:
+           later buckets have no rows yet. By a name of its own, or the condition would read the changed hour itself. #}
         {% set changed = 'select distinct reached_at as changed_at from (select changed_at + ' ~ step
             ~ ' * arrayJoin(range(toUInt32(' ~ (spread * 86400 // step + 1) ~ '))) as reached_at from (' ~ changed
-            ~ ')) where reached_at <= now()' %}
+            ~ ')) where reached_at <= (select max(bucket_at) from (' ~ newest | join(' union all ') ~ '))' %}
     {% endif %}
     {{ return(changed) }}
 {% endmacro %}
