@@ -132,9 +132,10 @@ class Engine:
             with self.connection() as connection:
                 return run(connection, asked, {"q": escape(text)}, "TSVRaw")[0].decode()
         except ClickHouseError as error:
-            raise ClickHouseError(
-                error.code, "", "", body=error.body.partition(": In scope SELECT format")[0]
-            ) from None
+            # Of the client's statement only, not of the question about it.
+            said, _, rest = error.body.partition(": In scope SELECT format")
+            body = f"{said}.{rest[rest.rfind(' (') :]}" if rest else said
+            raise ClickHouseError(error.code, "", "", body=body) from None
 
     def cancel(self, query_id: str) -> None:
         """Ends the query with that id, should it run; does not wait for its end."""

@@ -51,6 +51,7 @@ def serve(
     except ValueError as error:
         raise SettingsError(f"--host expects an IPv4 address such as 127.0.0.1, got {host!r}") from error
     listener = listen(host, port)
+    home = home.absolute()
     lock = own(home)
     users = load_users(users_file or home / "users.toml")
     if users.without_password and not address.is_loopback:
@@ -58,6 +59,8 @@ def serve(
             f"the embedded ClickHouse listens on {host} only when every user has a password; "
             f"without one: {', '.join(users.without_password)} in {users_file or home / 'users.toml'}"
         )
+    # Queries fail in a working directory that is gone, and whoever started this may remove theirs.
+    os.chdir(home)
     # chDB takes its time zone from here; ClickHouse in containers says UTC.
     os.environ["TZ"] = "UTC"
     # chDB opens an empty engine in the temporary folder when it is imported.

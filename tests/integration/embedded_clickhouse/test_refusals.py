@@ -200,6 +200,14 @@ def test_a_column_of_an_external_table_calls_no_host(engine: Engine, secret: Pat
         client.query("select b from t", external_data=table)
 
 
+def test_a_statement_nobody_can_read_is_a_syntax_error_of_its_own(engine: Engine) -> None:
+    with pytest.raises(HTTPError) as refused:
+        ask(engine, "selekt file(1)")
+    said = refused.value.read().decode().strip()
+    assert (refused.value.status, said[:8], said[-15:]) == (400, "Code: 62", " (SYNTAX_ERROR)")
+    assert "formatQuery" not in said
+
+
 def test_names_of_host_files_are_no_tables(engine: Engine, secret: Path) -> None:
     for name in (f"`{secret}`", f"default.`{secret}`", f"`{os.path.relpath(secret)}`"):
         with pytest.raises(HTTPError) as refused:

@@ -160,9 +160,13 @@ def test_one_owner_a_taken_port_and_what_was_acknowledged_survives_a_kill(tmp_pa
     port = free_port()
     argv = [sys.executable, "-m", "ingest.embedded.clickhouse", "--path", str(tmp_path / "d"), "--port"]
     url = f"http://127.0.0.1:{port}"
-    first = subprocess.Popen([*argv, str(port)], stdout=subprocess.DEVNULL)
+    start = tmp_path / "start"
+    start.mkdir()
+    first = subprocess.Popen([*argv, str(port)], stdout=subprocess.DEVNULL, cwd=start)
     try:
         _until(lambda: answers_ok(f"{url}/ping"))
+        # The directory it was started in is nothing to it.
+        start.rmdir()
         taken = subprocess.run([*argv, str(port)], capture_output=True, text=True, timeout=30, check=False)
         assert (taken.returncode, f"127.0.0.1:{port}" in taken.stderr) == (1, True)
         second = subprocess.run([*argv, str(free_port())], capture_output=True, text=True, timeout=30, check=False)
