@@ -53,6 +53,9 @@ renamed as (
         -- rest
         context,
         -- arrival
+        _topic as topic,
+        _partition as kafka_partition,
+        _offset as kafka_offset,
         _appended_at as appended_at,
         _loaded_at as loaded_at,
         _version as version
