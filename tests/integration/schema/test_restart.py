@@ -12,7 +12,7 @@ from tests.support.servers import free_port, running
 
 
 def test_a_database_of_ours_can_be_dropped_after_the_engine_was_killed_and_started_again(tmp_path: Path) -> None:
-    """A view's with clause, read from disk, was taken for tables without a database: `drop database` failed for ever."""
+    """A view's with clause, read from disk, was taken for tables without a database: no drop worked."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     argv = [sys.executable, "-m", "ingest.embedded.clickhouse", "--path", str(tmp_path / "data"), "--port", str(port)]
