@@ -77,8 +77,10 @@ def forget_environment() -> None:
 
 
 def _python() -> list[str]:
-    """Where modules come from that are imported later."""
-    return [*sysconfig.get_paths().values(), *filter(None, sys.path), sys.prefix, sys.base_prefix, str(Path.cwd())]
+    """Where modules come from that are imported later; of a source tree the package alone, not what lies beside it."""
+    package = Path(__file__).parents[2]
+    elsewhere = [entry for entry in filter(None, sys.path) if Path(entry).resolve() not in package.parents]
+    return [*sysconfig.get_paths().values(), *elsewhere, str(package), sys.prefix, sys.base_prefix]
 
 
 def _allow(libc: ctypes.CDLL, ruleset: int, path: Path, rights: int) -> None:

@@ -21,7 +21,8 @@ tried = {
     "write": lambda: other.with_name("new").write_text("x"),
     "program": lambda: subprocess.run(["/bin/true"]),
     "connect": lambda: socket.create_connection(("127.0.0.1", port)),
-    "import": lambda: __import__("sqlite3"),
+    "beside": lambda: Path("pyproject.toml").read_text(),
+    "import": lambda: __import__("ingest.embedded.clickhouse.pipes"),
 }
 def outcome(act):
     try:
@@ -56,6 +57,7 @@ def test_behind_the_fence_are_its_own_folders_and_python_no_programs_no_connecti
         "write": "PermissionError",
         "program": "PermissionError",
         "connect": connect,
+        "beside": "PermissionError",
         "import": "done",
         "environment": False,
         "getenv": "secret",
