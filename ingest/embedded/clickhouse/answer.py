@@ -186,13 +186,14 @@ class Answer:
     def _headers(self, answer_format: str) -> list[tuple[bytes, bytes]]:
         summary = {name: str(value) for name, value in asdict(self.summary).items()}
         content_type = self._content_types.get(answer_format.lower(), "text/plain; charset=UTF-8")
-        query_id = self._request.query_id if self._request is not None else ""
+        query_id, settings = ("", {}) if self._request is None else (self._request.query_id, self._request.settings)
+        timezone = "".join(filter(str.isprintable, settings.get("session_timezone", ""))) or self._timezone
         headers = [
             (b"content-type", content_type.encode()),
             *self._common(),
             (b"x-clickhouse-query-id", query_id.encode("latin-1", "replace")),
             (b"x-clickhouse-format", answer_format.encode()),
-            (b"x-clickhouse-timezone", self._timezone.encode()),
+            (b"x-clickhouse-timezone", timezone.encode("latin-1", "replace")),
             (b"x-clickhouse-exception-tag", self._tag.encode()),
             (b"x-clickhouse-summary", json.dumps(summary, separators=(",", ":")).encode()),
         ]

@@ -157,6 +157,9 @@ def test_headers_name_the_database_the_format_and_the_query(engine: Engine) -> N
     given = {"X-ClickHouse-Database": "system", "X-ClickHouse-Format": "JSONEachRow", "X-ClickHouse-Query-Id": "mine"}
     _, headers, body = _ask(engine, "select currentDatabase() as d", given)
     assert (json.loads(body), headers["x-clickhouse-query-id"]) == ({"d": "system"}, "mine")
+    assert _ask(engine, "select 1")[1]["x-clickhouse-timezone"] == "UTC"
+    assert _ask(engine, "select 1", session_timezone="Asia/Tokyo")[1]["x-clickhouse-timezone"] == "Asia/Tokyo"
+    assert _ask(engine, "select 1", session_timezone="a\r\nX: b")[1].get("x") is None
     own = _ask(engine, "select 1", http_response_headers="{'Content-Type': 'image/png', 'X-Own': 'a'}")[1]
     assert (own["content-type"], own["x-own"]) == ("image/png", "a")
     assert _ask(engine, "select 1", http_response_headers="{'X': 'a\r\nY: b'}")[0] == 400
