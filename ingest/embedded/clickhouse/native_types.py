@@ -22,10 +22,11 @@ _GEO = {
     "Point": "Tuple(Float64, Float64)",
     "Ring": "Array(Point)",
     "LineString": "Array(Point)",
+    "MultiPoint": "Array(Point)",
     "Polygon": "Array(Ring)",
     "MultiLineString": "Array(LineString)",
     "MultiPolygon": "Array(Polygon)",
-    "Geometry": "Variant(LineString, MultiLineString, MultiPolygon, Point, Polygon, Ring)",
+    "Geometry": "Variant(LineString, MultiLineString, MultiPolygon, Point, Polygon, Ring, MultiPoint)",
 }
 
 

@@ -24,6 +24,7 @@ _COLUMNS = [
     "toString(number)::Dynamic, [number::Dynamic, 'x'::Dynamic, NULL::Dynamic]",
     """'{"a": {"b": 1}, "c": ["x", 2.5]}'::JSON, '{"a": 1, "d": "y", "e": 2}'::JSON(max_dynamic_paths=1, `d` String)""",
     "[map('k', '{\"a\": [{\"b\": 1}]}'::JSON)]",
+    "(1., 2.)::Point::Geometry, [(1., 2.)]::MultiPoint::Geometry, [(1., 2.)]::Ring::Geometry, [(1., 2.)]::MultiPoint",
     "(1., 2.)::Point, [(1., 2.)]::Ring, [[(1., 2.)]]::Polygon",
     "toIntervalDay(1), 'a'::Enum8('a' = 1, 'b,(c' = 2), true, NULL, now64(9), today(), toDate32(today())",
     "CAST(number, 'SimpleAggregateFunction(sum, UInt64)')",
