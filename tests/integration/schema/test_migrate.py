@@ -90,9 +90,9 @@ def test_the_retention_follows_the_setting_in_both_directions_and_says_so(house:
             "select generateUUIDv4(), 'llm_call', '2026-01-05 00:00:00', 'w', {at:DateTime64(3)}",
             parameters={"at": datetime.now(UTC) - timedelta(days=age_days)},
         )
-    assert at(90) == (2, ["all 4 migrations are applied"])
+    assert at(90) == (2, ["all 5 migrations are applied"])
     assert at(36_500)[0] == 2
     rows, said = at(30)
     assert rows == 1
     assert said[0] == "raw.agent_events: retention changes from for ever to 30 days"
-    assert at(30) == (1, ["all 4 migrations are applied"])
+    assert at(30) == (1, ["all 5 migrations are applied"])
