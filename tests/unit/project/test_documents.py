@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from ingest import settings_docs
+from ingest.building import docs as marts_docs
 from ingest.settings import Settings
 
 ROOT = Path(__file__).parents[3]
@@ -86,6 +87,10 @@ def test_every_variable_that_is_named_is_a_setting(file: Path) -> None:
 
 def test_the_page_of_settings_is_what_the_settings_say() -> None:
     assert settings_docs.PAGE.read_text() == settings_docs.page(), "run python -m ingest.settings_docs"
+
+
+def test_the_page_of_marts_is_what_their_yaml_says() -> None:
+    assert (ROOT / marts_docs.PAGE).read_text() == marts_docs.page(), "run python -m ingest.building.docs"
 
 
 @pytest.mark.parametrize("file", DOCUMENTS, ids=name)
