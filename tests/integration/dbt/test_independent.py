@@ -175,6 +175,16 @@ def test_dbt_build_is_green_over_a_simulation(house: House) -> None:
     assert len(house.nodes) > 100
 
 
+def test_dbt_docs_generate_knows_every_table_with_its_columns(house: House) -> None:
+    report = run(house.settings, ["docs", "generate"])
+    assert [node.name for node in report.bad] == []
+    catalog = json.loads((house.settings.home / "dbt" / "target" / "catalog.json").read_text())
+    assert catalog["errors"] is None
+    built = {node.unique_id for node in house.nodes if node.unique_id.startswith(("model.", "seed."))}
+    assert built <= catalog["nodes"].keys()
+    assert [name for name, node in catalog["nodes"].items() if not node["columns"]] == []
+
+
 def test_llm_daily_is_what_the_file_says(house: House) -> None:
     keys = ["day", "workspace_id", "provider", "model"]
     expected = (
