@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-LOCK_COMMAND := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
+LOCK_COMMAND := uv pip compile --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-header --no-emit-index-url \
 	--no-emit-find-links --quiet
 
 .DEFAULT_GOAL := help

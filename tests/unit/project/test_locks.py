@@ -24,7 +24,9 @@ PROGRAMS = {"dbt-core": '"dbt.cli.main"'}
 def pins(lock: str) -> dict[str, set[str]]:
     """Package to its pinned versions (several, where they depend on the Python)."""
     found: dict[str, set[str]] = {}
-    for name, version in re.findall(r"^([a-z0-9.-]+)==([^\s;\\]+)", (ROOT / lock).read_text(), re.MULTILINE):
+    # With its extras, as pip wants it where a hash is required.
+    pinned = r"^([a-z0-9.-]+)(?:\[[a-z0-9,-]+\])?==([^\s;\\]+)"
+    for name, version in re.findall(pinned, (ROOT / lock).read_text(), re.MULTILINE):
         found.setdefault(name, set()).add(version)
     return found
 
