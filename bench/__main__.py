@@ -1,6 +1,7 @@
-"""`python -m bench`: starts an engine and a broker of its own, measures, prints, writes bench/results.json, stops all.
+"""`python -m bench`: starts engines and a broker of its own, measures, prints, writes bench/results.json, stops all.
 
-Exit code 0 when every target is reached, 1 when one is missed (not with --quick) or a way did not land every event.
+First the loader, then the models. Exit code 0 when every target is reached, 1 when one is missed (not with --quick), a
+way did not land every event or a model does not build.
 """
 
 import argparse
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import contest, events, latency, report, stand
+from bench import contest, events, latency, models, models_report, report, stand
 from tests.support.servers import free_port
 
 _PARTITIONS = 3
@@ -55,7 +56,12 @@ def main() -> int:
     parser.add_argument("--events", type=int, default=200_000, help="events of a run")
     parser.add_argument("--rounds", type=int, default=3, help="times each way is run, in turn")
     parser.add_argument(
-        "--quick", action="store_true", help="one round of 150,000 events; writes no results, judges no ratio"
+        "--model-events", type=int, default=1_000_000, help="shorter history of the models; the longer is ten times it"
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="one round of 150,000 events, models on one history of 20,000; writes no results, judges no ratio",
     )
     parser.add_argument("--keep", type=Path, help="folder to work in, kept; unset: a temporary one")
     given = parser.parse_args()
@@ -63,12 +69,18 @@ def main() -> int:
     console.width = max(console.width, 110)  # a log has no width of its own
     count, rounds, pace_s = (150_000, 1, 8.0) if given.quick else (given.events, given.rounds, 20.0)
     with tempfile.TemporaryDirectory(prefix="meterhouse-bench-") as made:
-        results = measure(count, rounds, pace_s, given.keep or Path(made), console)
-    report.show(results, console)
+        folder = given.keep or Path(made)
+        results = measure(count, rounds, pace_s, folder, console)
+        report.show(results, console)
+        if not given.quick:
+            report.write(results, _RESULTS)
+        model_events, model_rounds = (20_000, 1) if given.quick else (given.model_events, rounds)
+        built = models.measure(model_events, model_rounds, folder, console, is_quick=given.quick)
+    models_report.show(built, console)
     if not given.quick:
-        report.write(results, _RESULTS)
+        models_report.write(built, _RESULTS)
     # One round of two seconds shows that all land and about how fast; too little to fail on.
-    return 0 if given.quick or all(target.is_reached for target in results.targets) else 1
+    return 0 if given.quick or all(target.is_reached for target in results.targets + built.targets) else 1
 
 
 if __name__ == "__main__":

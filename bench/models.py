@@ -94,7 +94,16 @@ def _open(folder: Path) -> _Place:
     engine = stand.start_engine(folder / "engine", port)
     client = stand.open_client(port, request_timeout_s=600)
     stand.make_tables(client, "")
-    settings = load_settings(home=folder / "home", clickhouse_url=f"http://default@127.0.0.1:{port}")
+    # Whatever METERHOUSE_* says of somebody's own house, this one is new and empty.
+    settings = load_settings(
+        home=folder / "home",
+        clickhouse_url=f"http://default@127.0.0.1:{port}",
+        database_prefix="",
+        models_prefix="",
+        topic_prefix="",
+        agent_event_topics="agent_events",
+        dbt_target="embedded",
+    )
     return _Place(engine, client, settings)
 
 
