@@ -18,6 +18,7 @@ BASE = datetime(2026, 11, 20, 11, tzinfo=UTC)
 WORKSPACES = ("acme", "birch")
 # Tables that say how they were built, or where things arrived, rather than what is true.
 BOOKS = {
+    "intermediate.int_arrivals_1m",
     "intermediate.int_arrival_hours",
     "intermediate.int_changed_hours",
     "intermediate.int_changed_run_hours",

@@ -1,0 +1,145 @@
+{{
+    config(
+        materialized='bucketed',
+        order_by=['minute', 'topic'],
+        meta={
+            'change_logs': ['int_arrival_hours'],
+            'bucket': 'hour',
+            'bucket_column': 'hour',
+            'partition': 'day',
+        },
+    )
+}}
+
+-- depends_on: {{ ref('int_arrival_hours') }}
+
+with
+
+batches as (
+    select * from {{ ref('stg_loading__batches') }}
+    where {{ in_buckets('landed_at') }} or {{ in_buckets('landed_at - interval 10 minute') }}
+),
+
+arrivals as (
+    select distinct
+        workspace_id,
+        event_id
+    from {{ ref('int_event_firsts') }}
+    where {{ in_buckets('loaded_at') }} or {{ in_buckets('loaded_at + interval 10 minute') }}
+),
+
+-- The first arrival may be in another hour than these; the table is ordered by the event.
+first_arrivals as (
+    select
+        argMax((topic, kafka_partition, kafka_offset, loaded_at, landed_after_ms), before)
+            as arrival
+    from {{ ref('int_event_firsts') }}
+    where (workspace_id, event_id) in arrivals
+    group by
+        workspace_id,
+        event_id
+),
+
+firsts as (
+    select
+        tupleElement(arrival, 1) as topic,
+        tupleElement(arrival, 2) as kafka_partition,
+        tupleElement(arrival, 3) as kafka_offset,
+        tupleElement(arrival, 4) as loaded_at,
+        tupleElement(arrival, 5) as landed_after_ms
+    from first_arrivals
+),
+
+-- An event belongs to the batch that brought it, by its offset, and to the minute the batch was in.
+-- What landed without a batch, by other means than the loader, stands at its own minute.
+with_batch as (
+    select
+        firsts.topic as topic,
+        firsts.landed_after_ms as landed_after_ms,
+        coalesce(
+            batches.last_offset >= firsts.kafka_offset
+            and batches.landed_at >= firsts.loaded_at
+            and batches.landed_at < firsts.loaded_at + interval 10 minute,
+            false
+        ) as has_batch,
+        if(has_batch, batches.landed_at, firsts.loaded_at) as landed_at
+    from firsts
+    asof left join batches
+        on
+            firsts.topic = batches.topic
+            and firsts.kafka_partition = batches.kafka_partition
+            and firsts.kafka_offset >= batches.first_offset
+),
+
+by_event as (
+    select
+        toStartOfMinute(assumeNotNull(landed_at)) as minute,
+        topic,
+        count() as new_events,
+        countIf(not has_batch) as landed_without_batch,
+        {{ exact_quantiles('toFloat64(landed_after_ms)', [0.95]) }}[1] as landed_after_p95_ms
+    from with_batch
+    group by
+        minute,
+        topic
+),
+
+by_batch as (
+    select
+        toStartOfMinute(landed_at) as minute,
+        topic,
+        sum(batches.landed) as landed,
+        sum(batches.rejected) as rejected,
+        sumMap(batches.rejected_by_class) as rejected_by_class,
+        sum(batches.lost) as lost
+    from batches
+    group by
+        minute,
+        topic
+),
+
+minutes as (
+    select
+        minute,
+        topic
+    from by_event
+    union distinct
+    select
+        minute,
+        topic
+    from by_batch
+),
+
+joined as (
+    select
+        toDateTime(minutes.minute, 'UTC') as minute,
+        toLowCardinality(minutes.topic) as topic,
+        coalesce(by_batch.landed, 0) + coalesce(by_event.landed_without_batch, 0) as landed,
+        coalesce(by_event.new_events, 0) as new_events,
+        coalesce(by_batch.rejected, 0) as rejected,
+        by_batch.rejected_by_class as rejected_by_class,
+        coalesce(by_batch.lost, 0) as lost,
+        by_event.landed_after_p95_ms as landed_after_p95_ms
+    from minutes
+    left join by_event
+        on minutes.minute = by_event.minute and minutes.topic = by_event.topic
+    left join by_batch
+        on minutes.minute = by_batch.minute and minutes.topic = by_batch.topic
+    where {{ in_buckets('minutes.minute') }}
+),
+
+final as (
+    select
+        minute,
+        toStartOfHour(minute) as hour,
+        topic,
+        landed,
+        new_events,
+        rejected,
+        rejected_by_class,
+        lost,
+        landed_after_p95_ms
+    from joined
+)
+
+select * from final
