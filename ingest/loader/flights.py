@@ -43,9 +43,13 @@ class Flights:
         """Runs that fly on although their partition was forgotten."""
         return len(self._orphans)
 
+    def flying(self, partitions: Mapping[Key, Partition]) -> int:
+        """How many runs are in workers' hands."""
+        return sum(len(one.flying) for one in partitions.values()) + len(self._orphans)
+
     def has_room(self, partitions: Mapping[Key, Partition]) -> bool:
         """Whether one more run may fly."""
-        return sum(len(one.flying) for one in partitions.values()) + len(self._orphans) < self._most
+        return self.flying(partitions) < self._most
 
     def hand_out(self, partitions: Mapping[Key, Partition]) -> None:
         """Starts what may fly: those with the fewest in the air first, and of these whoever has waited longest, so that

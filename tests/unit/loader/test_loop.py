@@ -118,6 +118,26 @@ def test_a_run_fills_on_while_no_worker_is_free(broker: FakeBroker, ledger: Fake
     assert ledger.chain(source_of(A0)) == [(0, 9), (10, 49)]
 
 
+def test_a_run_beside_one_that_flies_fills_to_twice_as_much(
+    broker: FakeBroker, ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "EAGER_ROWS", 10)
+    house = House(broker, ledger, rows=1_000, age_s=1_000.0, in_flight=2)
+    house.workers.is_prompt = False
+    house.consumer.give(A0, A1)
+    house.turn()
+    broker.send(A0, 10)
+    house.turn()
+    for _ in range(3):
+        broker.send(A1, 10)
+        house.turn()
+    house.workers.is_prompt = True
+    house.workers.work()
+    house.turn(3)
+    assert ledger.chain(source_of(A0)) == [(0, 9)]
+    assert ledger.chain(source_of(A1))[0] == (0, 19)
+
+
 def test_no_partition_starves_while_others_always_have_more(broker: FakeBroker, ledger: FakeLedger) -> None:
     house = House(broker, ledger, in_flight=1, rows=10)
     house.workers.is_prompt = False
