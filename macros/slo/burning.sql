@@ -34,7 +34,7 @@ stretches as (
         workspace_id,
         greatest(
             min(minute),
-            ifNull(maxOrNullIf(minute, not {{ holds }}) + interval 5 minute, toDateTime(0, 'UTC'))
+            coalesce(maxOrNullIf(minute, not {{ holds }}) + interval 5 minute, toDateTime(0, 'UTC'))
         ) as since
     from slo_burn
     where

@@ -41,11 +41,36 @@
     number beyond every factor, since a column with an infinity cannot be added up or sent as JSON.
     budget_millionths is (1 - objective) in millionths, a whole number, for the same reason as in burn_factor.
 #}
-{% macro burn_rate(bad, valid, budget_millionths) -%}
+{% macro burn_rate(bad, valid, budget_millionths='budget_millionths') -%}
     multiIf(
         {{ bad }} = 0 or {{ valid }} = 0, 0.0,
         {{ budget_millionths }} = 0, {{ no_budget_burn() }},
         toFloat64({{ bad }}) * 1000000 / greatest(toFloat64({{ valid }}) * {{ budget_millionths }}, 1)
+    )
+{%- endmacro %}
+
+{# Events from which on the rate of a pair is believed: as many bad ones for every pair, so more for a lower factor. #}
+{% macro enough_events(pair) -%}
+    min_events * {{ burn_factor(burn_pairs()[0], 'window_days') }} / {{ burn_factor(pair, 'window_days') }}
+{%- endmacro %}
+
+{# What the bad events of the long window are held against: all there were, and where those are few, the usual number. #}
+{% macro alarming_volume(pair) -%}
+    greatest(
+        toFloat64(valid_{{ pair.long }}),
+        if(
+            valid_{{ pair.long }} >= {{ pair.name }}_enough, 0.0,
+            greatest(usual_valid_{{ pair.long }}, {{ pair.name }}_enough)
+        )
+    )
+{%- endmacro %}
+
+{# Both windows strictly above the factor, in 5 minutes that the watermark has passed. #}
+{% macro fires(pair) -%}
+    toBool(
+        is_covered
+        and alarming_burn_{{ pair.long }} > {{ pair.name }}_factor
+        and burn_{{ pair.short }} > {{ pair.name }}_factor
     )
 {%- endmacro %}
 
@@ -56,7 +81,7 @@
 {%- endmacro %}
 
 {#
-    The sums int_slo_windows needs of the past: name, and how many seconds before these 5 minutes each ends. Those of the
+    The sums slo_windows_5m needs of the past: name, and how many seconds before these 5 minutes each ends. Those of the
     windows and the compliance window come before those of past weeks.
 #}
 {% macro sums_to_look_up() %}

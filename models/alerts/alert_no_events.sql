@@ -12,8 +12,8 @@ last_minutes as (
     where as_of > toDateTime(86400, 'UTC')
 ),
 
--- The same hour of the last four weeks; where there are not two of them, of the last seven days that are a working day or
--- a week's end like this one.
+-- The same hour of the last four weeks; where there are not two of them, of the last seven days
+-- that are a working day or a week's end like this one.
 past_hours as (
     select
         hour - interval week week as hour,

@@ -4,7 +4,8 @@ clock as (
     select * from {{ ref('slo_clock') }}
 ),
 
--- Either the watermark stands still, or it is not known at all. It began when the watermark's age passed the limit.
+-- Either the watermark stands still, or it is not known at all. It began when the watermark's age
+-- passed the limit.
 firing as (
     select
         *,

@@ -1,21 +1,21 @@
 -- A failing row is 5 minutes of an objective whose windows are not what one gets by adding slo_5m up directly. Likely cause:
--- a late event whose later windows were not rebuilt (meta.spread_days of int_slo_windows), or a lookup beside its window.
+-- a late event whose later windows were not rebuilt (meta.spread_days of slo_windows_5m), or a lookup beside its window.
 -- The last two hours before the watermark and one moment a day before are added up; all would take as long as all events.
 with
 
 checked as (
     select
-        int_slo_windows.*,
+        slo_windows_5m.*,
         objectives.window_days as window_days
-    from {{ ref('int_slo_windows') }} as int_slo_windows
+    from {{ ref('slo_windows_5m') }} as slo_windows_5m
     inner join (select id, window_days from {{ ref('slo_objectives') }}) as objectives
-        on int_slo_windows.objective_id = objectives.id
+        on slo_windows_5m.objective_id = objectives.id
     cross join {{ ref('slo_clock') }} as clock
     where
-        int_slo_windows.minute < clock.as_of
+        slo_windows_5m.minute < clock.as_of
         and (
-            int_slo_windows.minute >= clock.as_of - interval 2 hour
-            or formatDateTime(int_slo_windows.minute, '%H:%i') = '13:35'
+            slo_windows_5m.minute >= clock.as_of - interval 2 hour
+            or formatDateTime(slo_windows_5m.minute, '%H:%i') = '13:35'
         )
 ),
 

@@ -4,8 +4,8 @@
 
 with
 
-slo_windows as (
-    select * from {{ ref('int_slo_windows') }}
+windows as (
+    select * from {{ ref('slo_windows_5m') }}
 ),
 
 objectives as (
@@ -25,55 +25,37 @@ clock as (
 
 joined as (
     select
-        slo_windows.*,
+        windows.*,
         objectives.objective as objective,
         objectives.window_days as window_days,
         objectives.min_events as min_events,
         objectives.owner as owner,
         objectives.budget_millionths as budget_millionths,
-        toBool(slo_windows.minute + interval 5 minute <= clock.as_of) as is_covered
-    from slo_windows
+        toBool(windows.minute + interval 5 minute <= clock.as_of) as is_covered
+    from windows
     inner join objectives
-        on slo_windows.objective_id = objectives.id
+        on windows.objective_id = objectives.id
     cross join clock
-    where slo_windows.minute < clock.as_of
+    where windows.minute < clock.as_of
 ),
 
--- alarming_burn is what a pair is held against. With few events the bad ones count against the usual volume of that hour of
--- the week, and against no fewer than enough, so that three calls at night are not a rate. A pair of a lower factor fires
--- on a smaller rate, so it needs as many more events: each takes the same number of bad ones.
+-- alarming_burn is what a pair is held against. With few events the bad ones count against the
+-- usual volume of that hour of the week, and against no fewer than enough, so that three calls at
+-- night are not a rate. A pair of a lower factor fires on a smaller rate, so it needs as many more
+-- events: each takes the same number of bad ones.
 with_burn as (
     select
         *,
         {% for name in windows %}
-        {{ burn_rate('bad_' ~ name, 'valid_' ~ name, 'budget_millionths') }} as burn_{{ name }},
+        {{ burn_rate('bad_' ~ name, 'valid_' ~ name) }} as burn_{{ name }},
         {% endfor %}
         {% for pair in pairs %}
         toFloat64({{ burn_factor(pair, 'window_days') }}) as {{ pair.name }}_factor,
-        min_events * {{ burn_factor(pairs[0], 'window_days') }} / {{ burn_factor(pair, 'window_days') }}
-            as {{ pair.name }}_enough,
-        {{ burn_rate(
-            'bad_' ~ pair.long,
-            'greatest(toFloat64(valid_' ~ pair.long ~ '), if(valid_' ~ pair.long ~ ' >= ' ~ pair.name ~ '_enough, 0.0, greatest(usual_valid_'
-            ~ pair.long ~ ', ' ~ pair.name ~ '_enough)))',
-            'budget_millionths'
-        ) }} as alarming_burn_{{ pair.long }},
+        {{ enough_events(pair) }} as {{ pair.name }}_enough,
+        {{ burn_rate('bad_' ~ pair.long, alarming_volume(pair)) }} as alarming_burn_{{ pair.long }},
         {% endfor %}
-        {{ burn_rate('window_bad', 'window_valid', 'budget_millionths') }} as budget_spent
+        {{ burn_rate('window_bad', 'window_valid') }} as budget_spent
     from joined
-),
-
-with_pairs as (
-    select
-        *,
-        {% for pair in pairs %}
-        toBool(
-            is_covered
-            and alarming_burn_{{ pair.long }} > {{ pair.name }}_factor
-            and burn_{{ pair.short }} > {{ pair.name }}_factor
-        ) as is_{{ pair.name }}{{ ',' if not loop.last }}
-        {% endfor %}
-    from with_burn
 ),
 
 final as (
@@ -102,15 +84,15 @@ final as (
         ) as hours_to_empty,
         toBool(valid_1h = 0) as is_no_data,
         toBool(valid_1h < min_events) as is_low_traffic,
-        is_covered,
         {% for name in long_windows() %}
         alarming_burn_{{ name }},
         {% endfor %}
         {% for pair in pairs %}
         {{ pair.name }}_factor,
-        is_{{ pair.name }}{{ ',' if not loop.last }}
+        {{ fires(pair) }} as is_{{ pair.name }},
         {% endfor %}
-    from with_pairs
+        is_covered
+    from with_burn
 )
 
 select * from final

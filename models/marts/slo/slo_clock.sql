@@ -1,17 +1,15 @@
 {{ config(materialized='table', order_by='tuple()') }}
 
--- The clock ticks before the marts are built. Here it stands behind them, so that nobody judges minutes that the marts
--- do not hold yet.
--- depends_on: {{ ref('int_slo_windows') }}, {{ ref('slo_traffic_5m') }}, {{ ref('agent_metrics_1m') }}
-{% set built_to = upstream_built_to(model.unique_id, 'int_changed_hours') if execute and model.resource_type == 'model' else none %}
+-- The clock ticks before the marts are built. Here it stands behind them, so that nobody judges
+-- minutes that the marts do not hold yet.
+-- depends_on: {{ ref('slo_windows_5m') }}, {{ ref('slo_traffic_5m') }}
+-- depends_on: {{ ref('agent_metrics_1m') }}
 
 with
 
 ticks as (
     select * from {{ ref('int_clock_ticks') }}
-    {% if built_to is not none %}
-    where change_id <= {{ built_to }}
-    {% endif %}
+    where {{ is_in_the_marts('change_id') }}
 ),
 
 hours as (
@@ -24,14 +22,17 @@ newest as (
     limit 1
 ),
 
--- Where nothing ever arrived there is nothing to know. With a moved clock (var as_of) the wall clock stands still too.
+-- Where nothing ever arrived there is nothing to know. With a moved clock (var as_of) the wall
+-- clock stands still too.
 final as (
     select
         newest.as_of as as_of,
-        {{ 'newest.as_of' if var('as_of') else "toDateTime(newest.built_at, 'UTC')" }} as judged_at,
+        {{ "newest.as_of" if var("as_of") else "toDateTime(newest.built_at, 'UTC')" }} as judged_at,
         toBool(newest.complete_to is not null) as has_loader,
         toBool(hours.has_events and newest.as_of = toDateTime(0, 'UTC')) as is_unknown,
-        toUInt32(if(has_loader, greatest(dateDiff('second', newest.as_of, judged_at), 0), 0)) as behind_s,
+        toUInt32(
+            if(has_loader, greatest(dateDiff('second', newest.as_of, judged_at), 0), 0)
+        ) as behind_s,
         newest.lag_messages as lag_messages,
         newest.is_loader_silent as is_loader_silent
     from newest

@@ -12,6 +12,7 @@ days as (
         objective_id,
         workspace_id,
         any(objective) as objective,
+        {{ budget_millionths('any(objective)') }} as budget_millionths,
         any(window_days) as window_days,
         any(owner) as owner,
         sum(valid) as valid,
@@ -38,10 +39,10 @@ final as (
         valid,
         bad,
         {{ share('(valid - bad)', 'valid') }} as attained,
-        if(valid = 0, null, toBool(bad * 1000000 <= valid * {{ budget_millionths('objective') }})) as met,
+        if(valid = 0, null, toBool(bad * 1000000 <= valid * budget_millionths)) as met,
         (window_valid - window_bad) / window_valid as window_attained,
-        toBool(window_bad * 1000000 <= window_valid * {{ budget_millionths('objective') }}) as window_met,
-        {{ burn_rate('bad', 'window_valid', budget_millionths('objective')) }} as budget_spent
+        toBool(window_bad * 1000000 <= window_valid * budget_millionths) as window_met,
+        {{ burn_rate('bad', 'window_valid') }} as budget_spent
     from days
 )
 

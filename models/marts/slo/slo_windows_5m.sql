@@ -16,7 +16,8 @@
     )
 }}
 
--- depends_on: {{ ref('int_changed_hours') }}, {{ ref('int_changed_run_hours') }}, {{ ref('int_passed_hours') }}
+-- depends_on: {{ ref('int_changed_hours') }}, {{ ref('int_changed_run_hours') }}
+-- depends_on: {{ ref('int_passed_hours') }}
 
 with
 
@@ -28,11 +29,11 @@ objectives as (
 minutes as (
     select minute
     from (
-        select toDateTime(arrayJoin(range(first_at, last_at + {{ lookback_days * 86400 }}, 300)), 'UTC') as minute
+        select toDateTime(arrayJoin(range(first_at, end_at, 300)), 'UTC') as minute
         from (
             select
                 toUInt32(min(hour)) as first_at,
-                toUInt32(max(hour)) as last_at
+                toUInt32(max(hour)) + {{ lookback_days * 86400 }} as end_at
             from {{ ref('slo_5m') }}
             having count() > 0
         )
@@ -47,7 +48,8 @@ five_minutes as (
         and hour <= (select max(minute) from minutes)
 ),
 
--- Counted from the start of the lookback: what happened in a window is the difference of two of these sums.
+-- Counted from the start of the lookback: what happened in a window is the difference of two of
+-- these sums.
 running as (
     select
         objective_id,
@@ -76,8 +78,8 @@ pairs as (
         workspace_id
 ),
 
--- One row a sum to look up: which one, and how many seconds back it ends. A window that ends with these 5 minutes is what
--- came up to now less what came up to its length before.
+-- One row a sum to look up: which one, and how many seconds back it ends. A window that ends with
+-- these 5 minutes is what came up to now less what came up to its length before.
 lookups as (
     select
         pairs.objective_id as objective_id,
@@ -92,17 +94,19 @@ lookups as (
 
 found as (
     select
-        lookups.objective_id as objective_id,
-        lookups.workspace_id as workspace_id,
-        lookups.minute as minute,
         {% for name in sums %}
-        sumIf(ifNull(running.valid_so_far, 0), lookups.sum_number = {{ loop.index }}) as valid_to_{{ name }},
+        sumIf(
+            coalesce(running.valid_so_far, 0), lookups.sum_number = {{ loop.index }}
+        ) as valid_to_{{ name }},
         {% endfor %}
         {% for name in sums if 'week' not in name %}
         sumIf(
-            ifNull(running.bad_so_far, 0), lookups.sum_number = {{ loop.index }}
-        ) as bad_to_{{ name }}{{ ',' if not loop.last }}
+            coalesce(running.bad_so_far, 0), lookups.sum_number = {{ loop.index }}
+        ) as bad_to_{{ name }},
         {% endfor %}
+        lookups.objective_id as objective_id,
+        lookups.workspace_id as workspace_id,
+        lookups.minute as minute
     from lookups
     asof left join running
         on

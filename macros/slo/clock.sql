@@ -1,0 +1,11 @@
+{#
+    Condition on a change id: whether all that the model reads is built as far as that. Always true where there is no build,
+    in unit tests and in `dbt show`.
+#}
+{% macro is_in_the_marts(change_id) -%}
+    {%- set built_to = none -%}
+    {%- if execute and model.resource_type == 'model' -%}
+        {%- set built_to = upstream_built_to(model.unique_id, 'int_changed_hours') -%}
+    {%- endif -%}
+    {{ '(1 = 1)' if built_to is none else change_id ~ ' <= ' ~ built_to }}
+{%- endmacro %}
