@@ -16,6 +16,7 @@ from ingest.embedded.clickhouse.folders import make_databases
 from ingest.embedded.clickhouse.grants import users_xml
 from ingest.embedded.clickhouse.refusals import vet
 
+# merge_selector_base: ten like parts are merged at once, not five, so that a backlog's rows are written fewer times.
 _CONFIG = """<clickhouse>
     <logger><level>none</level></logger>
     <timezone>UTC</timezone>
@@ -25,7 +26,9 @@ _CONFIG = """<clickhouse>
     <background_schedule_pool_size>4</background_schedule_pool_size>
     <background_common_pool_size>2</background_common_pool_size>
     <mark_cache_size>67108864</mark_cache_size>
-    <merge_tree><number_of_free_entries_in_pool_to_execute_mutation>1</number_of_free_entries_in_pool_to_execute_mutation>
+    <merge_tree>
+        <merge_selector_base>10</merge_selector_base>
+        <number_of_free_entries_in_pool_to_execute_mutation>1</number_of_free_entries_in_pool_to_execute_mutation>
         <number_of_free_entries_in_pool_to_lower_max_size_of_merge>1</number_of_free_entries_in_pool_to_lower_max_size_of_merge>
         <number_of_free_entries_in_pool_to_execute_optimize_entire_partition>1</number_of_free_entries_in_pool_to_execute_optimize_entire_partition>
     </merge_tree>
