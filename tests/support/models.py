@@ -6,6 +6,8 @@ Rows go straight into raw.agent_events; `_loaded_at` is the engine's, as for the
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -31,12 +33,13 @@ Rows = Sequence[Mapping[str, object]]
 
 @dataclass
 class Models:
-    """One project on one set of databases; `as_of` is what the models take for now."""
+    """One project on one set of databases; `as_of` is what the models take for now, `variables` dbt's vars besides."""
 
     settings: Settings
     client: Client
     as_of: str
     manifest: Manifest | None = None
+    variables: dict[str, object] = field(default_factory=dict)
     _offset: int = field(default=0)
 
     def set_up(self) -> None:
@@ -97,9 +100,23 @@ class Models:
         assert not (expect and bad), "\n".join(bad)
         return nodes
 
-    def _flags(self) -> list[str]:
-        variables = json.dumps({"as_of": self.as_of, "visibility_lag_s": 0})
-        return ["--vars", variables, "--quiet", "--profiles-dir", str(project_folder() / "profiles")]
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """`dbt run` as a process and group of its own, for whoever means to kill it; its words on stdout."""
+        dbt = [sys.executable, "-m", "dbt.cli.main", "--no-use-colors"]
+        return subprocess.Popen(
+            [*dbt, "run", *self._flags(quiet=False), *arguments],
+            cwd=project_folder(),
+            env={**os.environ, **environment(self.settings)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def _flags(self, *, quiet: bool = True) -> list[str]:
+        variables = json.dumps({"as_of": self.as_of, "visibility_lag_s": 0, **self.variables})
+        flags = ["--vars", variables, "--profiles-dir", str(project_folder() / "profiles")]
+        return [*flags, "--quiet"] if quiet else flags
 
     def reprice(self, workspace_id: str, provider: str, model: str, usd_per_mtok: int, valid_from: datetime) -> None:
         """A negotiated price as finance would write it into the seed, instead of the workspace's one for that model."""
