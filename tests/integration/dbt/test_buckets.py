@@ -81,15 +81,15 @@ def test_what_is_built_from_a_model_whose_rule_changed_is_built_anew_too(models:
 
 
 def test_buckets_that_look_back_end_with_the_newest_hour_there_is(models: Models) -> None:
-    # int_slo_windows looks back 32 days: an unbounded spread would build as many days that have not come.
+    # slo_windows_5m looks back 32 days: an unbounded spread would build as many days that have not come.
     models.land([_event(1, 5.5)])
-    models.build("-s", "+int_slo_windows")
+    models.build("-s", "+slo_windows_5m")
     models.land([_event(2, 1.5)])
-    models.build("-s", "+int_slo_windows")
-    hours = models.rows("intermediate.int_slo_windows", "distinct hour")
+    models.build("-s", "+slo_windows_5m")
+    hours = models.rows("marts.slo_windows_5m", "distinct hour")
     assert [row["hour"] for row in hours] == [NOW + timedelta(hours=number) for number in range(-6, 1)]
     # From 06:00 to noon; then from 10:00, which changed, to noon.
-    assert _builds(models, "int_slo_windows") == [("full", 7), ("increment", 3)]
+    assert _builds(models, "slo_windows_5m") == [("full", 7), ("increment", 3)]
 
 
 def test_a_table_that_only_grows_takes_on_a_column_that_is_new(models: Models) -> None:
