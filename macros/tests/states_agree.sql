@@ -1,6 +1,7 @@
 {#
     A failing row is a state of quantiles that lies more than 1 % from the exact quantile beside it: the grid is too
-    coarse, or the state counts other values than the column. `quantiles`: {place in state_levels, from 1: column}.
+    coarse, or the state counts other values than the column. `quantiles`: {place in state_levels, from 1, as
+    text, since dbt cannot keep other keys between runs: column}.
 #}
 {% test states_agree(model, state, quantiles) %}
     with
