@@ -36,6 +36,14 @@ _FLAGS: Final = ("--quiet", "--vars", '{"visibility_lag_s": 0}')
 _MERGED_WITHIN_S: Final = 120.0
 _DBT: Final = (sys.executable, "-m", "dbt.cli.main")
 
+# By model, from the comment that dbt puts before its statements.
+_STATEMENTS: Final = (
+    'select extract(query, \'"node_id": "[a-z]+[.][a-z_]+[.]([a-z0-9_]+)"\') as model, '
+    "max(memory_usage), sum(read_rows) "
+    "from system.query_log where type = 'QueryFinish' and event_time_microseconds >= {since:DateTime64(6)} "
+    "and model != '' group by model"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class _Place:
@@ -135,14 +143,21 @@ def _build(place: _Place, arguments: Sequence[str], *, others: Sequence[_Place] 
     engine_s, dbt_s = cpu_seconds(place.engine.pid) - engine_before, _children_s() - dbt_before
     peak_mb = peak_rss_mb(place.engine.pid)
     place.client.command("system flush logs")
-    largest = place.client.query(
-        'select extract(query, \'"node_id": "[a-z]+[.][a-z_]+[.]([a-z0-9_]+)"\') as model, max(memory_usage) as bytes '
-        "from system.query_log where type = 'QueryFinish' and event_time_microseconds >= {since:DateTime64(6)} "
-        "and model != '' group by model order by bytes desc limit 1",
-        parameters={"since": since},
-    ).result_rows
-    model, size = (str(largest[0][0]), int(largest[0][1]) / 1e6) if largest else ("", 0.0)
-    return Build(landed, seconds, report.seconds, engine_s, dbt_s, others_share, peak_mb, model, size, node_s)
+    statements = place.client.query(_STATEMENTS, parameters={"since": since}).result_rows
+    largest = max(statements, key=lambda row: int(row[1]), default=("", 0, 0))
+    return Build(
+        landed,
+        seconds,
+        report.seconds,
+        engine_s,
+        dbt_s,
+        others_share,
+        peak_mb,
+        str(largest[0]),
+        int(largest[1]) / 1e6,
+        node_s,
+        {str(row[0]): int(row[2]) for row in statements},
+    )
 
 
 def _parsing(settings: Settings) -> Parsing:

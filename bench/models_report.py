@@ -22,6 +22,7 @@ _SLOWEST = 5
 class Build:
     """One dbt process. `nodes_s` is dbt's own figure for seeds and models; the rest of `seconds` is its start, reading
     the project and going home. Memory in MB of 10**6 bytes: the engine's resident, and of its largest statement.
+    `read_rows` is by model, which a crowded machine does not change.
     """
 
     landed: int
@@ -34,6 +35,7 @@ class Build:
     largest_statement_of: str
     largest_statement_mb: float
     node_s: dict[str, float]
+    read_rows: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,11 @@ class House:
     def node_s(self) -> dict[str, float]:
         """The median over the increments of each model's seconds."""
         return {name: median(one.node_s[name] for one in self.increments) for name in self.increments[0].node_s}
+
+    def read_rows(self) -> dict[str, float]:
+        """The median over the increments of the rows each model read."""
+        names = {name for one in self.increments for name in one.read_rows}
+        return {name: median(one.read_rows.get(name, 0) for one in self.increments) for name in names}
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +127,8 @@ def show(models: Models, console: Console) -> None:
         "`whole` less `in models` is dbt's start"
     )
     console.print(_slowest(models.houses))
+    if len(models.houses) > 1:
+        console.print(_growing(models.houses))
     queries = Table("query on the marts", "rows", "p50 ms", "p95 ms", title="dashboards", title_justify="left")
     for one in models.queries:
         queries.add_row(one.name, f"{one.rows:,}", f"{one.p50_ms:.0f}", f"{one.p95_ms:.0f}")
@@ -155,4 +164,14 @@ def _slowest(houses: Sequence[House]) -> Table:
     times = [house.node_s() for house in houses]
     for name in sorted(times[-1], key=lambda one: times[-1][one], reverse=True)[:_SLOWEST]:
         table.add_row(name, *(f"{one[name]:.2f}" for one in times))
+    return table
+
+
+def _growing(houses: Sequence[House]) -> Table:
+    """The models that read most rows more on the last house than on the first: where growth comes from."""
+    table = Table("model", *(f"{house.events:,}" for house in houses), title="more rows read with more history")
+    rows = [house.read_rows() for house in houses]
+    more = {name: count - rows[0].get(name, 0) for name, count in rows[-1].items()}
+    for name in sorted(more, key=lambda one: more[one], reverse=True)[:_SLOWEST]:
+        table.add_row(name, *(f"{one.get(name, 0):,.0f}" for one in rows))
     return table
