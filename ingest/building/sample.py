@@ -46,7 +46,7 @@ def try_model(given: Settings, name: str, say: Say) -> BuildReport:
             marker.write_text("`meterhouse try-mart` may remove this folder.\n")
         # What did not change since the last try has nothing to do, so this is seconds.
         _expect_good(run(settings, ["run", "--select", f"+{name}", "--exclude", name]), name)
-        return run(settings, ["build", "--select", name], say=say)
+        return run(settings, ["build", "--select", name, "--indirect-selection", "buildable"], say=say)
 
 
 def _expect_good(report: BuildReport, name: str) -> None:
