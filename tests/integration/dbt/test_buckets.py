@@ -84,7 +84,7 @@ def test_buckets_that_look_back_end_with_the_newest_hour_there_is(models: Models
     # slo_windows_5m looks back 32 days: an unbounded spread would build as many days that have not come.
     models.land([_event(1, 5.5)])
     models.build("-s", "+slo_windows_5m")
-    models.land([_event(2, 1.5)])
+    models.land([_event(2, 1.5, run_id="r2")])
     models.build("-s", "+slo_windows_5m")
     hours = models.rows("marts.slo_windows_5m", "distinct hour")
     assert [row["hour"] for row in hours] == [NOW + timedelta(hours=number) for number in range(-6, 1)]
