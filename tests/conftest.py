@@ -22,8 +22,8 @@ from tests.support import apache_kafka as apache
 from tests.support.servers import Server, free_port, running
 
 # Tests state what they run with: nothing of the developer's own settings reaches them.
-_REQUIRED = ("METERHOUSE_REQUIRE_JAVA", "METERHOUSE_REQUIRE_GO")
-for _name in [name for name in os.environ if name.startswith("METERHOUSE_") and name not in _REQUIRED]:
+_KEPT = ("METERHOUSE_REQUIRE_JAVA", "METERHOUSE_REQUIRE_GO", "METERHOUSE_EXAMPLES")
+for _name in [name for name in os.environ if name.startswith("METERHOUSE_") and name not in _KEPT]:
     del os.environ[_name]
 
 
