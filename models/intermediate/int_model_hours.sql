@@ -7,6 +7,10 @@
     )
 }}
 
+-- Its clock is read after the index's, or int_changed_hours, built up to the earliest of both,
+-- would learn of events that changed their hour one build late.
+-- depends_on: {{ ref('int_event_index') }}
+
 with
 
 events as (
