@@ -37,14 +37,14 @@ VIEWS: Final = (
         """
         select workspace_id as workspace, sum(llm_calls) as calls, round(sum(cost_usd), 2) as usd,
             round(sum(reported_cost_usd), 2) as reported, round(sum(unit_cost_usd), 2) as by_unit_cost,
-            round(sum(catalogue_cost_usd), 2) as by_catalogue, sum(unpriced_llm_calls) as unpriced_calls
+            round(sum(catalogue_cost_usd), 2) as by_catalogue, sum(unpriced_llm_calls) as unpriced
         from {marts}.workspace_cost_daily group by workspace order by usd desc
         """,
     ),
     View(
         "Model calls of the last day (marts.llm_daily)",
         """
-        select workspace_id as workspace, provider, model, calls, round(success_rate, 4) as success_rate,
+        select workspace_id as workspace, provider, model, calls, round(success_rate, 4) as succeeded,
             round(p95_latency_ms) as p95_ms, round(cache_hit_share, 3) as cache_hits, round(cost_usd, 2) as usd
         from {marts}.llm_daily where day = (select max(day) from {marts}.llm_daily) order by usd desc limit 8
         """,
@@ -52,26 +52,26 @@ VIEWS: Final = (
     View(
         "The worst tools (marts.tool_reliability)",
         """
-        select workspace_id as workspace, tool_name as tool, sum(calls) as calls,
-            round(sum(success) / nullIf(sum(success) + sum(failure) + sum(timeout), 0), 4) as success_rate,
+        select workspace_id as workspace, tool_name as tool, sum(calls) as all_calls,
+            round(sum(success) / nullIf(sum(success) + sum(failure) + sum(timeout), 0), 4) as succeeded,
             argMax(top_error_class, failure + timeout) as mostly
-        from {marts}.tool_reliability group by all having calls >= 50 order by success_rate limit 6
+        from {marts}.tool_reliability group by all having all_calls >= 50 order by succeeded limit 6
         """,
     ),
     View(
         "Objectives that burned fastest (marts.slo_burn)",
         """
-        select objective_id as objective, workspace_id as workspace, round(max(burn_1h), 1) as burn_1h,
+        select objective_id as slo, workspace_id as workspace, round(max(burn_1h), 1) as fastest_1h,
             argMax(minute, burn_1h) as at, round(argMax(budget_left, minute), 1) as events_left,
             countIf(is_page_fast or is_page_slow) * 5 as minutes_paging
-        from {marts}.slo_burn where is_covered group by all order by minutes_paging desc, burn_1h desc limit 6
+        from {marts}.slo_burn where is_covered group by all order by minutes_paging desc, fastest_1h desc limit 6
         """,
     ),
     View(
         "Alerts now (marts.alerts_current)",
         """
-        select severity, rule_id as rule, workspace_id as workspace, subject, round(value, 3) as value,
-            round(threshold, 3) as threshold, since
+        select severity, rule_id as rule, workspace_id as workspace, subject, round(value, 3) as is_at,
+            round(threshold, 3) as above, since
         from {marts}.alerts_current order by severity, rule, workspace limit 12
         """,
     ),
@@ -152,4 +152,6 @@ def _show(client: Client, view: View, marts: str) -> RenderableType:
 def _words(value: object) -> str:
     if value is None:
         return ""
+    if isinstance(value, Decimal):
+        return f"{value:,.2f}"
     return f"{value:,}" if isinstance(value, int) else escape(str(value))
