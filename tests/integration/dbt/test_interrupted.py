@@ -20,7 +20,7 @@ from tests.support.models import Event, Models
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 SELECT = ("-s", "+llm_hourly", "+slo_5m")
-KILLS = 3
+KILLS = 2
 # Of each hour at first, and how many more each landing brings to the one that is touched.
 CALLS, MORE = 2000, 100
 UNTOUCHED, TOUCHED = NOW - timedelta(hours=5), NOW - timedelta(hours=3)
