@@ -7,10 +7,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Final
 
-import msgspec
-import yaml
-
 from ingest.building.dbt import project_folder
+from ingest.building.properties import Model, read_models
 
 PAGE: Final = Path("docs/marts.md")
 FOLDERS: Final = {
@@ -30,42 +28,19 @@ lineage. [How the models are built](models.md) says when a number can still chan
 """
 
 
-class _Column(msgspec.Struct):
-    name: str
-    description: str = ""
-    data_type: str = ""
-
-
-class _Meta(msgspec.Struct):
-    owner: str = ""
-
-
-class _Config(msgspec.Struct):
-    meta: _Meta = msgspec.field(default_factory=_Meta)
-
-
-class _Model(msgspec.Struct):
-    name: str
-    description: str = ""
-    config: _Config = msgspec.field(default_factory=_Config)
-    columns: list[_Column] = msgspec.field(default_factory=list)
-
-
-class _File(msgspec.Struct):
-    models: list[_Model] = msgspec.field(default_factory=list)
-
-
 def page() -> str:
     """The whole page."""
-    marts: dict[str, list[_Model]] = defaultdict(list)
+    marts: dict[str, list[Model]] = defaultdict(list)
     for file in sorted((project_folder() / "models" / "marts").glob("*/*.yml")):
-        marts[file.parent.name] += _models(file)
+        marts[file.parent.name] += read_models(file)
     parts = [_HEAD]
     for folder, title in FOLDERS.items():
         if marts[folder]:
             parts.append(f"## {title}\n")
             parts += [_mart(model) for model in marts[folder]]
-    alerts = [one for file in sorted((project_folder() / "models" / "alerts").glob("*.yml")) for one in _models(file)]
+    alerts = [
+        one for file in sorted((project_folder() / "models" / "alerts").glob("*.yml")) for one in read_models(file)
+    ]
     parts.append("## Alerts\n\nAll of one shape, together `alerts_current`.\n")
     parts.append(
         "| alert | says |\n| --- | --- |\n"
@@ -74,11 +49,7 @@ def page() -> str:
     return "\n".join(parts)
 
 
-def _models(file: Path) -> list[_Model]:
-    return msgspec.convert(yaml.safe_load(file.read_text()) or {}, type=_File).models
-
-
-def _mart(model: _Model) -> str:
+def _mart(model: Model) -> str:
     rows = "".join(f"| `{one.name}` | {_line(one.description)} | {_line(one.data_type)} |\n" for one in model.columns)
     return (
         f"### {model.name}\n\n{' '.join(model.description.split())} Owner: {model.config.meta.owner}.\n\n"

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
+from ingest.building.properties import Column, read_models
 from ingest.errors import MeterhouseError
 
 FOLDERS: Final = ("llm", "reliability", "slo", "cost", "product", "ops")
@@ -58,20 +57,6 @@ class NewMart:
     source: str = "int_agent_events"
     folder: str = "ops"
     owner: str = "platform"
-
-
-class _Column(msgspec.Struct):
-    name: str
-    data_type: str = ""
-    description: str = ""
-
-
-class _Model(msgspec.Struct):
-    columns: list[_Column]
-
-
-class _Properties(msgspec.Struct):
-    models: list[_Model]
 
 
 def write(asked: NewMart, project: Path) -> list[Path]:
@@ -133,11 +118,8 @@ def _times(source: _Source) -> dict[str, _Time]:
     }  # fmt: skip
 
 
-def _columns_of(file: Path) -> dict[str, _Column]:
-    import yaml
-
-    read = msgspec.convert(yaml.safe_load(file.read_text()), type=_Properties)
-    return {column.name: column for column in read.models[0].columns}
+def _columns_of(file: Path) -> dict[str, Column]:
+    return {column.name: column for column in read_models(file)[0].columns}
 
 
 def _time_of(asked: NewMart, source: _Source) -> tuple[str, _Time]:
@@ -184,7 +166,7 @@ select * from final
 """  # noqa: S608  # a file's text, not a query
 
 
-def _yaml(asked: NewMart, source: _Source, columns: Mapping[str, _Column]) -> str:
+def _yaml(asked: NewMart, source: _Source, columns: Mapping[str, Column]) -> str:
     name, time = _time_of(asked, source)
     rows = source.row
     described = [

@@ -85,7 +85,7 @@ class Models:
                 },
             )
 
-    def build(self, *arguments: str, command: str = "run", expect: bool = True) -> list[Node]:
+    def build(self, *arguments: str, command: str = "run") -> list[Node]:
         """`dbt run` with these arguments; raises AssertionError with dbt's words where a node fails."""
         with _environment(environment(self.settings)):
             runner = dbtRunner(manifest=self.manifest)
@@ -97,7 +97,7 @@ class Models:
             Node(one.node.unique_id, str(one.status), one.execution_time, one.message) for one in outcome.result.results
         ]
         bad = [f"{node.name}: {node.status}: {node.message}" for node in nodes if node.is_bad]
-        assert not (expect and bad), "\n".join(bad)
+        assert not bad, "\n".join(bad)
         return nodes
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
