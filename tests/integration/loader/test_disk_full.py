@@ -80,8 +80,8 @@ def test_a_full_disk_is_said_and_waited_out_and_then_everything_lands_once(
     assert hasty.wait(60) == 1
     last = hasty.log.read_text(encoding="utf-8").strip().splitlines()[-1]
     assert "give the server what it lacks (disk, memory, merges)" in last
+    # ClickHouse's NOT_ENOUGH_SPACE; it has a sentence for each place where the disk may end.
     assert "code: 243" in last
-    assert "enough free space" in last
     load.finish()
     assert load.sent > before
     filler.unlink()

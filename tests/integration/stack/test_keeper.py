@@ -72,6 +72,15 @@ def test_another_process_can_see_and_stop_what_this_one_started(keeper: Keeper, 
     assert processes.is_port_free("127.0.0.1", part.port or 0)
 
 
+def test_parts_that_start_within_one_second_stop_newest_first(keeper: Keeper) -> None:
+    sleepers = [
+        Part(name, (sys.executable, "-c", "import time; time.sleep(60)"), "nowhere", lambda: True)
+        for name in ("c", "a", "d", "b")
+    ]
+    assert keeper.start(sleepers) == ["c", "a", "d", "b"]
+    assert keeper.stop() == ["b", "d", "a", "c"]
+
+
 def test_stopping_twice_is_fine(keeper: Keeper) -> None:
     keeper.start([_part("web", free_port())])
     assert keeper.stop() == ["web"]
