@@ -1,6 +1,7 @@
 """The `meterhouse` command.
 
-Assembles what each room offers and turns a MeterhouseError into one sentence on stderr and an exit code.
+Assembles what each room offers (rooms behind `ingest` join by entry point) and turns a MeterhouseError into one
+sentence on stderr and an exit code.
 """
 
 import sys
@@ -14,6 +15,7 @@ from ingest.embedded.command import down, embedded, status, up
 from ingest.errors import MeterhouseError, tell
 from ingest.loader.command import load
 from ingest.loader.replay_command import replay
+from ingest.plugins import add_commands
 from ingest.prices.command import prices
 from ingest.schema.command import migrate
 from ingest.simulate.command import simulate
@@ -41,6 +43,7 @@ app.command()(prices)
 app.add_typer(slo, name="slo")
 app.command()(new_mart)
 app.command()(try_mart)
+add_commands(app)
 
 
 def main() -> None:

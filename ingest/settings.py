@@ -45,6 +45,10 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="METERHOUSE_", frozen=True, extra="ignore")
 
     home: Path = Field(default=Path(".meterhouse"), description="Folder of the local state: data, logs, pids")
+    environment: Literal["dev", "staging", "prod"] | None = Field(
+        default=None,
+        description="Which installation this is: Dagster starts its schedules and sensors by it and needs it set",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Least level logged")
     log_format: Literal["text", "json"] = Field(default="text", description="Log lines for people or for machines")
 

@@ -46,11 +46,13 @@ def up() -> None:
     from rich.console import Console
 
     from ingest.embedded.stack import Stack, loader_part
+    from ingest.plugins import further_parts
     from ingest.settings import load_settings
 
     console = Console(highlight=False, soft_wrap=True)
     settings = load_settings()
-    stack = Stack(settings, say=lambda line: console.print(line, markup=False), extra=[loader_part(settings)])
+    extra = [loader_part(settings), *further_parts(settings)]
+    stack = Stack(settings, say=lambda line: console.print(line, markup=False), extra=extra)
     stack.up()
     console.print(
         f"up: ClickHouse {settings.clickhouse.public}, Kafka {settings.bootstrap}; "

@@ -16,6 +16,7 @@ from ingest.embedded.parts import Keeper, Part
 from ingest.embedded.stack import TOPICS, answers_kafka, answers_ok, data_folder, embedded_parts, loader_part
 from ingest.errors import MeterhouseError
 from ingest.kafka import KafkaAdmin, TopicDescription, Watermarks, lag
+from ingest.plugins import further_parts
 from ingest.settings import Settings
 from ingest.warehouse import connect
 
@@ -96,6 +97,7 @@ def collect(settings: Settings) -> Report:
     parts = embedded_parts(settings)
     if "loader" in known:
         parts.append(loader_part(settings))
+    parts += [part for part in further_parts(settings) if part.name in known]
     for part in parts:
         report.parts.append(_own_line(keeper, part, settings))
     if not settings.is_clickhouse_embedded:

@@ -1,0 +1,1 @@
+"""What Dagster knows, a package a concern; each exports `definitions`."""

@@ -1,0 +1,5 @@
+"""The models, in families by rhythm."""
+
+from dagster import Definitions
+
+definitions = Definitions()

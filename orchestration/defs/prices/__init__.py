@@ -1,0 +1,5 @@
+"""The dated price lists."""
+
+from dagster import Definitions
+
+definitions = Definitions()

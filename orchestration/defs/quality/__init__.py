@@ -1,0 +1,5 @@
+"""Checks: expectations over SQL, the pipeline itself, completeness against the broker, and freshness."""
+
+from dagster import Definitions
+
+definitions = Definitions()

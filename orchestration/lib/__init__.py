@@ -1,0 +1,1 @@
+"""Resources, translators and pure helpers that the definitions are made with."""
