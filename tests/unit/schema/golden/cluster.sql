@@ -254,3 +254,102 @@ inner join
     on reports.topic = current_topics.topic
 where reports.topic_id = current_topics.current_topic_id
 group by reports.topic;
+
+-- 0006_ops_alerts.sql
+create table if not exists `acme_ops`.alert_log on cluster '{cluster}'
+(
+    rule_id LowCardinality(String),
+    workspace_id LowCardinality(String),
+    step UInt64,
+    writer String,
+    at DateTime64(3, 'UTC'),
+    dedup_key String,
+    subject String,
+    state LowCardinality(String),
+    change LowCardinality(String),
+    severity LowCardinality(String),
+    value Float64,
+    threshold Float64,
+    since DateTime('UTC'),
+    until DateTime('UTC'),
+    runbook String,
+    began_at DateTime64(3, 'UTC'),
+    fired_at Nullable(DateTime64(3, 'UTC')),
+    waits_for String,
+    quiet_since Nullable(DateTime('UTC')),
+    ended_at Nullable(DateTime('UTC')),
+    told_at Nullable(DateTime64(3, 'UTC')),
+    told_severity LowCardinality(String),
+    told_badness Float64,
+    acknowledged_by String,
+    note String,
+    thread String,
+    message_id String,
+    message_kind LowCardinality(String),
+    logged_at DateTime64(3, 'UTC') default now64(3)
+)
+engine = ReplicatedMergeTree('/clickhouse/tables/all/{database}/{table}', '{shard}-{replica}')
+order by (rule_id, workspace_id, step, dedup_key)
+ttl toDateTime(logged_at) + interval 400 day
+settings replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 2592000, merge_with_ttl_timeout = 86400;
+
+-- 0006_ops_alerts.sql
+create table if not exists `acme_ops`.alert_messages on cluster '{cluster}'
+(
+    message_id String,
+    rule_id LowCardinality(String),
+    workspace_id LowCardinality(String),
+    step UInt64,
+    thread String,
+    kind LowCardinality(String),
+    severity LowCardinality(String),
+    owner LowCardinality(String),
+    at DateTime64(3, 'UTC'),
+    title String,
+    body String,
+    channels Array(String),
+    written_at DateTime64(3, 'UTC') default now64(3)
+)
+engine = ReplicatedMergeTree('/clickhouse/tables/all/{database}/{table}', '{shard}-{replica}')
+order by (at, message_id)
+ttl toDateTime(written_at) + interval 400 day
+settings replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 2592000, merge_with_ttl_timeout = 86400;
+
+-- 0006_ops_alerts.sql
+create table if not exists `acme_ops`.alert_deliveries on cluster '{cluster}'
+(
+    message_id String,
+    channel LowCardinality(String),
+    attempt UInt32,
+    outcome LowCardinality(String),
+    at DateTime64(3, 'UTC'),
+    retry_at Nullable(DateTime64(3, 'UTC')),
+    passed_to Array(String),
+    detail String,
+    owner String,
+    written_at DateTime64(3, 'UTC') default now64(3)
+)
+engine = ReplicatedMergeTree('/clickhouse/tables/all/{database}/{table}', '{shard}-{replica}')
+order by (message_id, channel, attempt, written_at)
+ttl toDateTime(written_at) + interval 400 day
+settings replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 2592000, merge_with_ttl_timeout = 86400;
+
+-- 0006_ops_alerts.sql
+create table if not exists `acme_ops`.alert_silences on cluster '{cluster}'
+(
+    silence_id String,
+    rule_id String,
+    workspace_id String,
+    subject String,
+    severity String,
+    starts_at DateTime('UTC'),
+    ends_at DateTime('UTC'),
+    reason String,
+    created_by String,
+    created_at DateTime64(3, 'UTC'),
+    version UInt64
+)
+engine = ReplicatedReplacingMergeTree('/clickhouse/tables/all/{database}/{table}', '{shard}-{replica}', version)
+order by silence_id
+ttl ends_at + interval 400 day
+settings replicated_deduplication_window = 1000, replicated_deduplication_window_seconds = 2592000, merge_with_ttl_timeout = 86400;
