@@ -47,12 +47,14 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class LoopLimits:
-    """Bounds of one loop: a batch's, runs in flight, bytes in memory, seconds to end in when stopping."""
+    """Bounds of one loop: a batch's, runs in flight, bytes in memory, seconds to end in when stopping, seconds to wait
+    for the group before it is looked after."""
 
     batch: BatchLimits
     in_flight: int
     buffer_bytes: int
     drain_deadline_s: float
+    group_patience_s: float
 
 
 class Loop:
@@ -96,6 +98,7 @@ class Loop:
             commit=commit,
             beat=watchdog.beat,
             mend=mend,
+            patience_s=limits.group_patience_s,
             is_cooperative=is_cooperative,
         )
         self._partitions = self.rebalance.partitions

@@ -26,8 +26,6 @@ from ingest.loader.takeup import Taken, TakeUp
 # How long a revocation waits for runs in the air; a group waits for nobody longer than max.poll.interval.ms.
 _REVOKE_WAIT_S: Final = 5.0
 _LOOK_EVERY_S: Final = 0.02
-# A group settles within a session timeout or two: the embedded broker was seen to take 11 s with sessions of 6 s.
-_MEND_AFTER_S: Final = 15.0
 # What is read after the last run was cut is read again by the next owner.
 _DISCARD: Final = 10_000
 
@@ -55,7 +53,7 @@ class Awaiting:
 
 
 class Rebalance:
-    """One per consumer. `partitions` are taken up; `mend` is called where the group gives us nothing for long."""
+    """One per consumer. `partitions` are taken up; `mend` is called where the group gives nothing for `patience_s`."""
 
     def __init__(
         self,
@@ -71,6 +69,7 @@ class Rebalance:
         commit: Callable[[list[TopicPartition]], object],
         beat: Callable[[], None],
         mend: Callable[[], None],
+        patience_s: float,
         is_cooperative: bool,
     ) -> None:
         self._consumer = consumer
@@ -84,7 +83,8 @@ class Rebalance:
         self._commit = commit
         self._beat = beat
         self._mend = mend
-        self._mend_at_s = clock.monotonic() + _MEND_AFTER_S
+        self._patience_s = patience_s
+        self._mend_at_s = clock.monotonic() + patience_s
         self._is_cooperative = is_cooperative
         self._awaiting: dict[Key, Awaiting] = {}
         self._asked: tuple[dict[Key, Awaiting], Future[list[Taken] | None]] | None = None
@@ -167,9 +167,9 @@ class Rebalance:
     def _look_after_group(self) -> None:
         now_s = self._clock.monotonic()
         if self._is_member:
-            self._mend_at_s = now_s + _MEND_AFTER_S
+            self._mend_at_s = now_s + self._patience_s
         elif now_s >= self._mend_at_s:
-            self._mend_at_s = now_s + _MEND_AFTER_S
+            self._mend_at_s = now_s + self._patience_s
             self._asking.submit(self._mend)
 
     def leave(self, deadline: Deadline) -> None:

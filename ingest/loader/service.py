@@ -14,13 +14,11 @@ import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final
 
 import structlog
 from clickhouse_connect.driver.client import Client
 
-from ingest.kafka import KafkaAdmin, TopicSpec, consumer_config, open_consumer, open_producer, producer_config
-from ingest.kafka_options import Options
+from ingest.kafka import KafkaAdmin, TopicSpec, open_consumer, open_producer, producer_config
 from ingest.loader.clock import SYSTEM_CLOCK
 from ingest.loader.commits import Commits
 from ingest.loader.dead_letters import DeadLetters
@@ -32,6 +30,7 @@ from ingest.loader.lander import Lander
 from ingest.loader.ledger import Ledger
 from ingest.loader.loop import Loop, LoopLimits
 from ingest.loader.metrics import Metric, Metrics
+from ingest.loader.reading import consumer_options, group_patience_s
 from ingest.loader.rejects import RejectGuard
 from ingest.loader.reporter import Reporter
 from ingest.loader.retry import Retrier, RetryPolicy, Stopped, first_line
@@ -45,9 +44,6 @@ from ingest.loader.watchdog import Watchdog
 from ingest.settings import Settings
 from ingest.warehouse import connect
 from ingest.warehouse_errors import ErrorKind, kind_of
-
-# librdkafka reads ahead into a queue of its own; bounded so that the process is, whatever the backlog.
-_READ_AHEAD_KB: Final = 16_384
 
 log = structlog.get_logger()
 
@@ -123,7 +119,8 @@ def run_loader(
         stack.callback(abandon.set)
         stack.callback(watchdog.close)
         watchdog.beat()  # what was waited for is no stall
-        consumer = open_consumer(_consumer_options(settings), on_commit=commits.heard)
+        reading = consumer_options(settings)
+        consumer = open_consumer(reading, on_commit=commits.heard)
         stack.callback(ending.close, "consumer", consumer.close)
         loop = Loop(
             consumer,
@@ -137,6 +134,7 @@ def run_loader(
                 settings.inserts_in_flight,
                 settings.buffer_bytes,
                 settings.drain_deadline_s,
+                group_patience_s(reading),
             ),
             metrics,
             watchdog,
@@ -187,24 +185,6 @@ def _client(settings: Settings) -> Client:
 def _specs(settings: Settings, streams: list[Stream]) -> list[TopicSpec]:
     names = [name for stream in streams for name in (stream.topic, stream.dead_letter_topic)]
     return [TopicSpec(name, settings.kafka_partitions, settings.kafka_replication) for name in names]
-
-
-def _consumer_options(settings: Settings) -> Options:
-    options = consumer_config(
-        settings.bootstrap,
-        settings.kafka_options,
-        group=settings.consumer_group,
-        assignor=settings.partition_assignor,
-        embedded=settings.is_kafka_embedded,
-    )
-    ahead: dict[str, str] = {
-        "queued.max.messages.kbytes": str(_READ_AHEAD_KB),
-        "queued.min.messages": "100000",
-        "fetch.message.max.bytes": str(8 << 20),
-        # A broker that has not answered for so long will not: librdkafka's own minute is longer than a stop may take.
-        "socket.timeout.ms": "15000",
-    }
-    return {**ahead, **options, "enable.partition.eof": "true"}
 
 
 def _say_retry(metrics: Metrics, kind: ErrorKind, error: Exception, wait_s: float) -> None:

@@ -182,7 +182,7 @@ class House:
             lander,
             self.workers,
             self.asking,
-            LoopLimits(BatchLimits(rows, 1 << 20, age_s), in_flight, buffer_bytes, drain_deadline_s),
+            LoopLimits(BatchLimits(rows, 1 << 20, age_s), in_flight, buffer_bytes, drain_deadline_s, 15.0),
             metrics,
             Watchdog(60.0, clock=clock),
             clock,
