@@ -138,6 +138,11 @@ class Settings(BaseSettings):
     metrics_host: str = Field(default="127.0.0.1", description="Address of /metrics, /healthz and /readyz")
     metrics_port: int = Field(default=19464, ge=0, le=65535, description="Port of the same; 0 takes a free one")
 
+    dagster_port: int = Field(default=3000, ge=1, le=65535, description="Port of Dagster's page, on 127.0.0.1")
+    dagster_code_port: int = Field(
+        default=14000, ge=1, le=65535, description="Port of the process that holds Dagster's definitions, on 127.0.0.1"
+    )
+
     @field_validator("clickhouse_url")
     @classmethod
     def _is_address(cls, url: SecretStr | None) -> SecretStr | None:

@@ -41,17 +41,23 @@ def kafka(
 embedded.command("clickhouse")(clickhouse)
 
 
-def up() -> None:
-    """Start engine, broker and loader in the background, make tables and topics; safe to repeat."""
+def up(
+    without: Annotated[
+        list[str] | None, typer.Option("--without", help="Leave these parts out, such as dagster; may be repeated")
+    ] = None,
+) -> None:
+    """Start the whole stack in the background, make tables and topics, build every model once; safe to repeat."""
     from rich.console import Console
 
     from ingest.embedded.stack import Stack, loader_part
-    from ingest.plugins import further_parts
+    from ingest.plugins import call_ready, check_rooms, further_parts
     from ingest.settings import load_settings
 
     console = Console(highlight=False, soft_wrap=True)
+    left_out = without or []
+    check_rooms(left_out)
     settings = load_settings()
-    extra = [loader_part(settings), *further_parts(settings)]
+    extra = [loader_part(settings), *further_parts(settings, left_out)]
     stack = Stack(settings, say=lambda line: console.print(line, markup=False), extra=extra)
     stack.up()
     console.print(
@@ -59,6 +65,7 @@ def up() -> None:
         "`meterhouse status` shows it, `meterhouse down` stops it",
         markup=False,
     )
+    call_ready(settings, console, left_out)
 
 
 def down() -> None:
