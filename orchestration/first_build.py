@@ -27,6 +27,14 @@ _UNFINISHED: Final = ("QUEUED", "NOT_STARTED", "STARTING", "STARTED")
 # Far above what the slowest model takes; a run that says nothing for so long will not end while one waits.
 _SILENT_FOR_S: Final = 900.0
 
+_RELOAD: Final = """
+mutation {
+  reloadWorkspace {
+    ... on Workspace {locationEntries {name loadStatus locationOrLoadError {... on PythonError {message}}}}
+    ... on Error {message}
+  }
+}
+"""
 _ASSETS: Final = "{assetNodes {isMaterializable assetKey {path} assetMaterializations(limit: 1) {timestamp}}}"
 _RUNS: Final = """
 query($filter: RunsFilter) {runsOrError(filter: $filter) {... on Runs {results {runId status}}}}
@@ -65,6 +73,24 @@ class _Key(msgspec.Struct, frozen=True):
 
 class _Moment(msgspec.Struct):
     timestamp: str
+
+
+class _LoadError(msgspec.Struct):
+    message: str | None = None
+
+
+class _Location(msgspec.Struct, rename="camel"):
+    name: str
+    location_or_load_error: _LoadError | None = None
+
+
+class _Workspace(msgspec.Struct, rename="camel"):
+    location_entries: list[_Location] = []
+    message: str | None = None
+
+
+class _Reloaded(msgspec.Struct, rename="camel"):
+    reload_workspace: _Workspace
 
 
 class _Asset(msgspec.Struct, rename="camel"):
@@ -131,7 +157,10 @@ class _Logs(msgspec.Struct, rename="camel"):
 def first_build(settings: Settings, console: Console) -> None:
     """Builds what never was, waits for it, and says where the page is."""
     address = page(settings)
+    _reload(address)
     assets = _assets(address)
+    if not assets:
+        raise MeterhouseError(f"The stack is up, but Dagster at {address} shows no assets: see its deployment page.")
     missing = [key for key, is_built in assets.items() if not is_built]
     if missing:
         run_id = _unfinished(address) or _launch(address, missing)
@@ -149,6 +178,15 @@ def first_build(settings: Settings, console: Console) -> None:
                 f"{_name(missing[0])}{why}. See {address}/runs/{run_id}; `meterhouse up` tries those again."
             )
     console.print(f"Dagster: {address} (all {len(assets)} assets have been materialized)", markup=False)
+
+
+def _reload(address: str) -> None:
+    """Lets the page see a code server that was started again, and its definitions, and not the one before it."""
+    workspace = ask(address, _RELOAD, _Reloaded).reload_workspace
+    wrong = [one.location_or_load_error.message for one in workspace.location_entries if one.location_or_load_error]
+    said = workspace.message or next(filter(None, wrong), None)
+    if said is not None:
+        raise MeterhouseError(f"The stack is up, but Dagster at {address} could not load the definitions: {said}")
 
 
 def _assets(address: str) -> dict[_Key, bool]:
@@ -191,7 +229,8 @@ def _follow(address: str, run_id: str, total: int, console: Console) -> list[str
         TextColumn("{task.fields[now]}"),
     )
     failures: list[str] = []
-    with Progress(*columns, console=console, transient=True) as bar:
+    # In a log, a bar is nothing but an empty line.
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("", total=total, now="waiting for the queue")
         for event in _events(address, run_id):
             if event.kind == "MaterializationEvent" and event.asset_key is not None:
