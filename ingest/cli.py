@@ -9,7 +9,6 @@ import sys
 import typer
 
 from ingest.building.command import new_mart, try_mart
-from ingest.demo.command import demo
 from ingest.doctor.command import doctor
 from ingest.embedded.command import down, embedded, status, up
 from ingest.errors import MeterhouseError, tell
@@ -30,7 +29,6 @@ app = typer.Typer(
 )
 
 app.add_typer(embedded, name="embedded")
-app.command()(demo)
 app.command()(up)
 app.command()(down)
 app.command()(status)

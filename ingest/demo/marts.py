@@ -1,10 +1,9 @@
-"""The demo's last step: dbt builds and tests every model over what landed, and the marts say what it all came to.
+"""The demo's last step: what the marts say it all came to.
 
-In: the demo after its events are in. Out: checks (dbt's own tests, and the marts against the simulator's truth) and
-tables of what finance and on-call would look at first. A model that does not build raises MeterhouseError.
+In: the demo after every model was built. Out: checks of the marts against the simulator's truth, and tables of what
+finance and on-call would look at first.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
@@ -12,13 +11,10 @@ from typing import Final
 from clickhouse_connect.driver.client import Client
 from rich.console import RenderableType
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from ingest.building.dbt import Node, run
 from ingest.demo.checks import Check
 from ingest.demo.steps import Demo
-from ingest.errors import MeterhouseError
 from ingest.warehouse import connect
 
 
@@ -78,28 +74,9 @@ VIEWS: Final = (
 )
 
 
-def build(demo: Demo) -> None:
-    """`dbt build` over everything, then the marts."""
+def read_marts(demo: Demo) -> None:
+    """Counts and money of the marts against what was sent, and the first look at them."""
     assert demo.produced is not None
-    bar = Progress(TextColumn("building"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[now]}"),
-                   console=demo.console, transient=True)  # fmt: skip
-    with bar:
-        task = bar.add_task("", total=None, now="")
-
-        def show(line: str) -> None:
-            words = line.split()
-            # dbt's own lines: "12:01:02  17 of 120 OK created sql table model ..."
-            if len(words) > 4 and words[2] == "of" and words[1].isdigit() and words[3].isdigit():
-                bar.update(task, completed=int(words[1]), total=int(words[3]), now=" ".join(words[4:9])[:60])
-
-        report = run(demo.settings, ["build"], say=show)
-    models = [node for node in report.nodes if node.unique_id.startswith("model.")]
-    tests = [node for node in report.nodes if node.unique_id.startswith(("test.", "unit_test."))]
-    demo.console.print(f"{len(models)} models and {len(tests)} tests of dbt in {report.seconds:.1f} s")
-    broken = [node for node in models if node.is_bad]
-    if broken:
-        raise MeterhouseError(f"dbt could not build {broken[0].name}: {broken[0].message}")
-    demo.checks.append(Check("dbt built every model and every test passed", "nothing failed", _failed(report.bad)))
     settings = demo.settings
     client = connect(
         settings.clickhouse,
@@ -111,10 +88,6 @@ def build(demo: Demo) -> None:
         demo.sections += [_show(client, view, settings.database("marts")) for view in VIEWS]
     finally:
         client.close()
-
-
-def _failed(bad: Sequence[Node]) -> str:
-    return "nothing failed" if not bad else f"{len(bad)} failed: {', '.join(node.name for node in bad[:5])}"
 
 
 def _against_truth(demo: Demo, client: Client) -> list[Check]:

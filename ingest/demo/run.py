@@ -1,7 +1,7 @@
 """Runs a demo: clears its ground, starts the stack, takes the steps, shows what they found, stops what it started.
 
-In: the user's settings, number of events, seed. A check that is not met, or a step that cannot go on, raises
-MeterhouseError; the stack is stopped and the data kept in every case.
+In: the user's settings, number of events, seed, the steps in order. A check that is not met, or a step that cannot go
+on, raises MeterhouseError; the stack is stopped and the data kept in every case.
 """
 
 import signal
@@ -15,8 +15,7 @@ from rich.markup import escape
 
 from ingest.demo import summary
 from ingest.demo.ground import clear_ground, demo_settings
-from ingest.demo.marts import build
-from ingest.demo.steps import LANDING, Demo, Step
+from ingest.demo.steps import Demo, Step
 from ingest.embedded.report import collect
 from ingest.embedded.stack import TOPICS, Stack
 from ingest.errors import MeterhouseError
@@ -26,10 +25,9 @@ from ingest.settings import Settings
 # The embedded broker keeps all messages in memory, about this much each.
 BYTES_A_MESSAGE = 750
 SAY_MEMORY_ABOVE = 1 << 30
-STEPS = (*LANDING, Step("build", build))
 
 
-def run_demo(given: Settings, *, events: int, seed: int, console: Console, steps: Sequence[Step] = STEPS) -> None:
+def run_demo(given: Settings, *, events: int, seed: int, console: Console, steps: Sequence[Step]) -> None:
     """Everything, from an empty folder to the verdict."""
     settings = demo_settings(given)
     demo = Demo(settings, console, events, seed, end_ms=int(time.time() * 1000))

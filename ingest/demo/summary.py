@@ -11,12 +11,13 @@ from ingest.embedded.report_view import human_bytes
 TOP_WORKSPACES = 5
 
 
-def flow(produced: Produced, landed: Landed, loaded_a_second: float, status: Report, topic: str) -> RenderableType:
+def flow(produced: Produced, landed: Landed, landed_in_s: float, status: Report, topic: str) -> RenderableType:
     """Messages from the simulator to the tables."""
     line = next((one for one in status.topics if one.topic == topic), None)
+    a_second = landed.ledger_messages / max(landed_in_s, 1e-9)
     table = Table(title="What came and what became of it", title_justify="left", show_header=False)
     table.add_row("messages produced", f"{produced.messages:,}")
-    table.add_row("loaded", f"{loaded_a_second:,.0f} messages a second, joining the consumer group included")
+    table.add_row("loaded", f"{a_second:,.0f} messages a second, joining the consumer group included")
     table.add_row("landed", f"{landed.ledger_landed:,} messages, {landed.events:,} distinct events")
     merged = landed.ledger_landed - landed.rows
     table.add_row(
