@@ -30,6 +30,7 @@ demo: $(STAMP) ## Simulate, load and check: a day and a half of agents (EVENTS=2
 	$(BIN)/meterhouse demo $(if $(EVENTS),--events $(EVENTS)) $(if $(SEED),--seed $(SEED))
 
 test: $(STAMP) ## Run the tests (ARGS= goes to pytest)
+	@scripts/get-chromium
 	$(BIN)/python -m pytest $(ARGS)
 
 lint: $(STAMP) ## Check style (ruff, sqlfluff), types (mypy --strict) and what every model keeps (dbt-bouncer)

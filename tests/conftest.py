@@ -1,11 +1,12 @@
 """Servers and settings for every test.
 
-`engine` (embedded ClickHouse), `broker` (embedded Kafka) and `apache_kafka` run once a session, when first asked for.
+`engine` (embedded ClickHouse), `broker` (embedded Kafka) and `apache_kafka` run once a session (tests/support/shared.py).
 `settings` gives each test databases and topics of its own on them, removed at its end. All servers die with pytest.
 """
 
+import contextlib
 import os
-import sys
+import tempfile
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,27 +14,18 @@ from pathlib import Path
 
 import pytest
 from clickhouse_connect.driver.client import Client
+from xdist.workermanage import WorkerController
 
-from ingest.embedded.stack import answers_kafka, answers_ok
 from ingest.kafka import KafkaAdmin
 from ingest.settings import Settings, load_settings
 from ingest.warehouse import connect
 from tests.support import apache_kafka as apache
-from tests.support.servers import Server, free_port, running
+from tests.support.shared import Engine, running_broker, running_engine
 
 # Tests state what they run with: nothing of the developer's own settings reaches them.
-_KEPT = ("METERHOUSE_REQUIRE_JAVA", "METERHOUSE_REQUIRE_GO", "METERHOUSE_EXAMPLES")
+_KEPT = ("METERHOUSE_REQUIRE_JAVA", "METERHOUSE_REQUIRE_GO", "METERHOUSE_REQUIRE_CHROMIUM", "METERHOUSE_EXAMPLES")
 for _name in [name for name in os.environ if name.startswith("METERHOUSE_") and name not in _KEPT]:
     del os.environ[_name]
-
-
-@dataclass(frozen=True)
-class Engine:
-    """An embedded ClickHouse of this session."""
-
-    url: str
-    path: Path
-    server: Server
 
 
 @dataclass(frozen=True)
@@ -44,21 +36,45 @@ class Broker:
     is_embedded: bool
 
 
-@pytest.fixture(scope="session")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    folder, port = tmp_path_factory.mktemp("engine"), free_port()
-    argv = [sys.executable, "-m", "ingest.embedded.clickhouse", "--path", str(folder / "data"), "--port", str(port)]
-    url = f"http://127.0.0.1:{port}"
-    with running(argv, folder / "engine.log", lambda: answers_ok(f"{url}/ping")) as server:
-        yield Engine(url.replace("://", "://default@"), folder / "data", server)
+_SERVERS = pytest.StashKey[contextlib.ExitStack]()
+_TOLD = pytest.StashKey[dict[str, object]]()
+
+
+def pytest_configure_node(node: WorkerController) -> None:
+    """Before each worker of a run by several starts: the servers, once, and where they are."""
+    config = node.config
+    if _SERVERS not in config.stash:
+        servers = config.stash[_SERVERS] = contextlib.ExitStack()
+        folder = Path(servers.enter_context(tempfile.TemporaryDirectory(prefix="meterhouse-tests-")))
+        config.stash[_TOLD] = {
+            "engine": servers.enter_context(running_engine(folder)).told(),
+            "broker": servers.enter_context(running_broker(folder)),
+        }
+    node.workerinput |= config.stash[_TOLD]
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if servers := config.stash.get(_SERVERS, None):
+        servers.close()
 
 
 @pytest.fixture(scope="session")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    folder, port = tmp_path_factory.mktemp("broker"), free_port()
-    bootstrap = f"127.0.0.1:{port}"
-    argv = [sys.executable, "-m", "ingest.embedded", "kafka", "--port", str(port)]
-    with running(argv, folder / "broker.log", lambda: answers_kafka(bootstrap)):
+def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    told = getattr(request.config, "workerinput", None)
+    if told is not None:
+        yield Engine.heard(told["engine"])
+        return
+    with running_engine(tmp_path_factory.mktemp("engine")) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    told = getattr(request.config, "workerinput", None)
+    if told is not None:
+        yield Broker(told["broker"], is_embedded=True)
+        return
+    with running_broker(tmp_path_factory.mktemp("broker")) as bootstrap:
         yield Broker(bootstrap, is_embedded=True)
 
 

@@ -16,7 +16,12 @@ ROOT = Path(__file__).parents[3]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 SCRIPTS = [ROOT / ".ci" / "run", ROOT / ".github" / "workflows" / "ci.yml"]
 # Read by the tests themselves, before there are settings.
-TEST_VARIABLES = {"METERHOUSE_REQUIRE_JAVA", "METERHOUSE_REQUIRE_GO", "METERHOUSE_EXAMPLES"}
+TEST_VARIABLES = {
+    "METERHOUSE_REQUIRE_JAVA",
+    "METERHOUSE_REQUIRE_GO",
+    "METERHOUSE_REQUIRE_CHROMIUM",
+    "METERHOUSE_EXAMPLES",
+}
 CODE = re.compile(r"^(?: {4}|\t).+$|`[^`\n]+`", re.MULTILINE)
 
 
