@@ -1,0 +1,186 @@
+"""Completeness on the embedded stack: what was produced is landed or a dead letter, and a single missing row is found."""
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from clickhouse_connect.driver.client import Client
+
+from ingest.kafka import KafkaAdmin, TopicSpec
+from ingest.schema.engines import Layout
+from ingest.schema.migrate import migrate
+from ingest.settings import Settings
+from orchestration.lib import completeness_broker
+from orchestration.lib.completeness import Counts
+from orchestration.lib.completeness_check import account, completeness
+from orchestration.lib.quality_finding import Finding, Level, Look
+from orchestration.lib.quality_thresholds import load_thresholds
+from tests.orchestration.landing import land_topics
+from tests.support.topics import Sent, produce
+from tests.unit.contracts.events import payload
+
+BAD = b'{"event_id": "not one"}'
+
+
+@dataclass
+class House:
+    """Two topics, the tables, a loader to be run by hand."""
+
+    settings: Settings
+    client: Client
+
+    @property
+    def topic(self) -> str:
+        return self.settings.topic("agent_events")
+
+    def send(self, *messages: bytes, topic: str | None = None, partition: int = 0) -> None:
+        produce(self.settings.bootstrap, topic or self.topic, [Sent(one, partition) for one in messages])
+
+    def load(self) -> None:
+        land_topics(self.settings, self.client)
+
+    def look(self, at: datetime | None = None) -> Look:
+        return Look(self.settings, self.client, at or datetime.now(UTC), load_thresholds())
+
+    def total(self, at: datetime | None = None) -> Counts:
+        total = Counts()
+        for counts in account(self.look(at)).counts.values():
+            total.add(counts)
+        return total
+
+    def check(self, at: datetime | None = None) -> Finding:
+        return completeness(self.look(at))
+
+    def run(self, sql: str) -> None:
+        raw, ops = self.settings.database("raw"), self.settings.database("ops")
+        self.client.command(sql.format(raw=raw, ops=ops), settings={"mutations_sync": 2})
+
+
+def event(**fields: object) -> bytes:
+    return payload(
+        **{"event_id": str(uuid.uuid4()), "occurred_at": int(datetime.now(UTC).timestamp() * 1_000), **fields}
+    )
+
+
+@pytest.fixture
+def house(settings: Settings, warehouse: Client) -> Iterator[House]:
+    migrate(warehouse, Layout(settings.database_prefix, "", settings.retention_days), say=lambda _: None)
+    made = settings.model_copy(update={"agent_event_topics": ("agent_events", "agent_events_eu"), "batch_age_s": 0.1})
+    with KafkaAdmin(made.bootstrap, made.kafka_options) as admin:
+        admin.ensure_topics(TopicSpec(made.topic(name), 3) for name in made.agent_event_topics)
+    yield House(made, warehouse)
+
+
+def test_every_offset_is_accounted_for_and_a_row_that_is_gone_is_named(house: House) -> None:
+    twice = event()
+    house.send(twice, event(), BAD)
+    house.send(event(), event(), event(), BAD, partition=1)
+    house.load()
+    house.send(twice, event())
+    house.send(event(), topic=house.settings.topic("agent_events_eu"), partition=2)
+    house.load()
+    house.run("optimize table {raw}.agent_events final")
+
+    found = house.check()
+
+    assert found.level is Level.OK, found.summary
+    assert found.numbers["produced"] == 10
+    assert (found.numbers["landed"], found.numbers["copies"], found.numbers["dead_letters"]) == (7, 1, 2)
+    assert found.numbers["missing_messages"] == 0
+
+    house.run("alter table {raw}.agent_events delete where _partition = 1 and _offset = 1")
+
+    found = house.check()
+
+    assert found.level is Level.ERROR
+    assert (found.numbers["missing"], found.numbers["missing_messages"]) == (1, 1)
+    assert f"{house.topic}[1] offset 1" in found.summary
+    assert "harbor-logistics/" in str(found.more["missing_offsets"].value)
+    [row] = [row for row in found.rows if row["unaccounted"]]
+    assert (row["topic"], row["day"]) == (house.topic, str(datetime.now(UTC).date()))
+
+
+def test_a_newest_copy_that_is_gone_is_missing_though_an_older_copy_is_there(house: House) -> None:
+    twice = event()
+    house.send(twice)
+    house.load()
+    house.send(event(), twice)
+    house.load()
+    house.run("alter table {raw}.agent_events delete where _offset = 2")
+
+    assert house.total().missing == 1
+
+
+def test_a_dead_letter_that_is_gone_is_missing(house: House) -> None:
+    house.send(event(), BAD, BAD)
+    house.load()
+    assert house.total().dead_letters == 2
+    house.run("alter table {raw}.dead_letters delete where _offset = 1")
+
+    total = house.total()
+
+    assert (total.dead_letters, total.missing) == (1, 1)
+
+
+def test_what_waits_is_no_loss_until_its_day_is_over_for_long(house: House) -> None:
+    house.send(event())
+    house.load()
+    house.send(event(), event())
+
+    today = house.check()
+    in_two_days = house.check(datetime.now(UTC) + timedelta(days=2))
+
+    assert (today.level, today.numbers["waiting"]) == (Level.OK, 2)
+    assert (in_two_days.level, in_two_days.numbers["waiting"]) == (Level.WARN, 2)
+    assert "although their day is over" in in_two_days.summary
+
+
+def test_offsets_of_a_topic_made_anew_are_others_and_what_the_old_one_still_held_is_lost(house: House) -> None:
+    house.send(event(), event(), event())
+    house.load()
+    house.send(event(), event())
+    assert house.total().waiting == 2
+    with KafkaAdmin(house.settings.bootstrap, house.settings.kafka_options) as admin:
+        admin.delete_topics([house.topic])
+        admin.ensure_topics([TopicSpec(house.topic, 3)])
+    house.send(event(), event())
+    house.load()
+
+    found = house.check()
+
+    assert (found.numbers["produced"], found.numbers["landed"]) == (7, 5)
+    assert (found.level, found.numbers["lost"]) == (Level.ERROR, 2)
+
+    # The same offset of both: the row of the old topic does not stand for the one of the new.
+    newest = "(select max(_loaded_at) from {raw}.agent_events)"
+    house.run(f"alter table {{raw}}.agent_events delete where _offset = 0 and _loaded_at = {newest}")
+
+    assert house.total().missing == 1
+
+
+def test_a_broker_that_cannot_be_asked_is_said_and_is_no_pass(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(completeness_broker, "ANSWER_WITHIN_S", 1.0)
+    house.send(event())
+    house.load()
+    away = house.settings.model_copy(
+        update={"kafka_bootstrap": "127.0.0.1:9", "kafka_options": {"socket.timeout.ms": "1000"}}
+    )
+    away.__dict__.pop("bootstrap", None)
+
+    found = completeness(Look(away, house.client, datetime.now(UTC), load_thresholds()))
+
+    assert found.level is Level.WARN
+    assert "could not be asked" in found.summary
+    assert found.numbers["landed"] == 1
+
+
+def test_a_row_that_landed_twice_is_told(house: House) -> None:
+    house.send(event())
+    house.load()
+    house.run("insert into {raw}.agent_events select * from {raw}.agent_events")
+
+    found = house.check()
+
+    assert (found.level, found.numbers["landed_twice"]) == (Level.WARN, 1)
