@@ -3,6 +3,7 @@
 # NAME= (a model), ARGS= (passed on to pytest, dbt, bench and chaos).
 
 PYTHON ?= python3
+JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -29,9 +30,9 @@ setup: $(STAMP) ## Make the virtual environment (every other target does it too)
 demo: $(STAMP) ## Simulate, load and check: a day and a half of agents (EVENTS=200000 SEED=7)
 	$(BIN)/meterhouse demo $(if $(EVENTS),--events $(EVENTS)) $(if $(SEED),--seed $(SEED))
 
-test: $(STAMP) ## Run the tests (ARGS= goes to pytest)
+test: $(STAMP) ## Run the tests, files in turn on two processes (JOBS= ARGS= goes to pytest)
 	@scripts/get-chromium
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 lint: $(STAMP) ## Check style (ruff, sqlfluff), types (mypy --strict) and what every model keeps (dbt-bouncer)
 	$(BIN)/ruff check .

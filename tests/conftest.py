@@ -1,6 +1,6 @@
 """Servers and settings for every test.
 
-`engine` (embedded ClickHouse), `broker` (embedded Kafka) and `apache_kafka` run once a session (tests/support/shared.py).
+`engine` (embedded ClickHouse), `broker` (embedded Kafka) and `apache_kafka` run once a session (support/shared.py).
 `settings` gives each test databases and topics of its own on them, removed at its end. All servers die with pytest.
 """
 

@@ -114,7 +114,15 @@ class Models:
         )
 
     def _flags(self, *, quiet: bool = True) -> list[str]:
-        variables = json.dumps({"as_of": self.as_of, "visibility_lag_s": 0, **self.variables})
+        variables = json.dumps(
+            {
+                # A killed build's locks are taken over at once: tests kill many.
+                "as_of": self.as_of,
+                "visibility_lag_s": 0,
+                "build_lock_lease_s": 2,
+                **self.variables,
+            }
+        )
         flags = ["--vars", variables, "--profiles-dir", str(project_folder() / "profiles")]
         return [*flags, "--quiet"] if quiet else flags
 

@@ -7,8 +7,9 @@ import pytest
 
 from ingest.settings import load_settings
 from ingest.warehouse import connect
-from tests.conftest import Engine, drop_databases
+from tests.conftest import drop_databases
 from tests.support.models import Models
+from tests.support.shared import Engine
 
 AS_OF = "2026-11-20 12:00:00"
 

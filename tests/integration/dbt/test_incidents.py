@@ -17,8 +17,9 @@ from ingest.settings import load_settings
 from ingest.simulate import SimulationConfig, play
 from ingest.simulate.config import MINUTE_MS, IncidentKind, IncidentRequest
 from ingest.warehouse import connect
-from tests.conftest import Engine, drop_databases
+from tests.conftest import drop_databases
 from tests.support.models import Event, Models, Rows
+from tests.support.shared import Engine
 
 TODAY = datetime(2026, 11, 19, tzinfo=UTC)
 # A Thursday: the silence is held against the same hours of Tuesday and Wednesday.

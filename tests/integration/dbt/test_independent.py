@@ -28,7 +28,8 @@ from ingest.schema.migrate import migrate
 from ingest.settings import Settings, load_settings
 from ingest.simulate import SimulationConfig, play
 from ingest.warehouse import connect
-from tests.conftest import Broker, Engine, drop_databases, remove_topics
+from tests.conftest import Broker, drop_databases, remove_topics
+from tests.support.shared import Engine
 
 EVENTS = 12_000
 END_MS = int(datetime(2026, 11, 22, 9, tzinfo=UTC).timestamp() * 1000)

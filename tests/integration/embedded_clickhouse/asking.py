@@ -5,7 +5,7 @@ import urllib.request
 from collections.abc import Callable
 from urllib.parse import urlencode
 
-from tests.conftest import Engine
+from tests.support.shared import Engine
 
 
 def ask(engine: Engine, sql: str, **parameters: str) -> str:

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import pytest
 
 from ingest.embedded.clickhouse.blocks import BlockReader, BlockWriter
-from tests.conftest import Engine
+from tests.support.shared import Engine
 
 
 def _host(engine: Engine) -> str:

@@ -9,9 +9,9 @@ from urllib.error import HTTPError
 import pytest
 
 from ingest.embedded.stack import answers_ok
-from tests.conftest import Engine
 from tests.integration.embedded_clickhouse.asking import ask, until
-from tests.support.servers import free_port, running
+from tests.support.servers import Server, free_port, running
+from tests.support.shared import Engine
 
 _ENDLESS = "select sum(number) from numbers(1000000000000)"
 
@@ -35,14 +35,19 @@ def _in_background(engine: Engine, sql: str, **parameters: str) -> tuple[threadi
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+def small_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Engine]]:
     """An engine that runs two queries at a time."""
     folder, port = tmp_path_factory.mktemp("small"), free_port()
     argv = [sys.executable, "-m", "ingest.embedded.clickhouse", "--path", str(folder / "data"), "--port", str(port)]
     with running(
         [*argv, "--max-queries", "2"], folder / "log", lambda: answers_ok(f"http://127.0.0.1:{port}/ping")
     ) as one:
-        yield Engine(f"http://default@127.0.0.1:{port}", folder / "data", one)
+        yield one, Engine(f"http://default@127.0.0.1:{port}", folder / "data", one.pid, one.log)
+
+
+@pytest.fixture
+def small(small_server: tuple[Server, Engine]) -> Engine:
+    return small_server[1]
 
 
 def test_functions_logs_and_the_process_list_say_the_client_s_id_and_user(engine: Engine) -> None:
@@ -95,7 +100,9 @@ def test_a_database_in_the_url_is_of_one_query_and_use_is_of_the_session(engine:
     assert ask(engine, "select currentDatabase()", **in_session) == "other\n"
 
 
-def test_queries_beyond_the_limit_are_refused_and_those_that_outlast_a_stop_are_cancelled(small: Engine) -> None:
+def test_queries_beyond_the_limit_are_refused_and_those_that_outlast_a_stop_are_cancelled(
+    small: Engine, small_server: tuple[Server, Engine]
+) -> None:
     first, last = (_in_background(small, _ENDLESS, query_id=name) for name in ("first", "last"))
 
     def is_full() -> bool:
@@ -110,7 +117,7 @@ def test_queries_beyond_the_limit_are_refused_and_those_that_outlast_a_stop_are_
         return False
 
     until(is_full)
-    assert small.server.stop(60) == 0
+    assert small_server[0].stop(60) == 0
     for thread, _ in (first, last):
         thread.join(30)
     assert (first[1], last[1]) == (["394"], ["394"])
@@ -137,7 +144,7 @@ def test_an_insert_for_which_there_is_no_room_says_so(tmp_path: Path) -> None:
     argv = [sys.executable, "-m", "ingest.embedded.clickhouse", "--path", str(tmp_path / "data"), "--port", str(port)]
     limited = ["bash", "-c", 'ulimit -f 8192; trap "" XFSZ; exec "$@"', "bash", *argv]
     with running(limited, tmp_path / "log", lambda: answers_ok(f"http://127.0.0.1:{port}/ping")) as server:
-        full = Engine(f"http://default@127.0.0.1:{port}", tmp_path / "data", server)
+        full = Engine(f"http://default@127.0.0.1:{port}", tmp_path / "data", server.pid, server.log)
         ask(full, "create table t (a String) engine = MergeTree order by a")
         with pytest.raises(HTTPError) as refused:
             ask(full, "insert into t format TSV\n" + "x" * (9 << 20) + "\n")

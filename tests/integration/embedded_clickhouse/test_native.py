@@ -8,7 +8,7 @@ import pytest
 from clickhouse_connect import common
 
 from ingest.embedded.clickhouse.native import NativeRevision
-from tests.conftest import Engine
+from tests.support.shared import Engine
 
 _COLUMNS = [
     "number",

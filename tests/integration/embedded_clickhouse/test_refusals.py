@@ -9,8 +9,8 @@ import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError
 from clickhouse_connect.driver.external import ExternalData
 
-from tests.conftest import Engine
 from tests.integration.embedded_clickhouse.asking import ask
+from tests.support.shared import Engine
 
 _SECRET = "a secret of this host"
 _TABLE_FUNCTIONS = [
@@ -159,7 +159,7 @@ def test_a_statement_that_reaches_the_host_is_refused_with_clickhouse_s_exceptio
 
 
 def test_expressions_hidden_in_data_settings_and_columns_read_no_file_of_the_host(engine: Engine, secret: Path) -> None:
-    if not ask(engine, "select 1") or "no fence" in engine.server.log.read_text():
+    if not ask(engine, "select 1") or "no fence" in engine.log.read_text():
         pytest.skip("this kernel has no Landlock")
     path = str(secret)
     hidden = [

@@ -19,8 +19,8 @@ from clickhouse_connect.driver.exceptions import DatabaseError, StreamFailureErr
 from clickhouse_connect.driver.external import ExternalData
 
 from ingest.embedded.stack import answers_ok
-from tests.conftest import Engine
 from tests.support.servers import free_port
+from tests.support.shared import Engine
 
 
 def _address(engine: Engine) -> str:
@@ -144,7 +144,7 @@ def test_a_reader_reads_and_can_do_no_more(engine: Engine) -> None:
 
 
 def test_a_long_result_streams_in_bounded_memory(engine: Engine) -> None:
-    url, pid = _address(engine), engine.server.process.pid
+    url, pid = _address(engine), engine.pid
     _post(url, "select 1")
     before = _peak_kb(pid)
     request = urllib.request.Request(f"{url}/", data=b"select * from numbers(60000000) format RowBinary")  # noqa: S310

@@ -10,7 +10,7 @@ from ingest.schema.engines import Layout
 from ingest.schema.migrate import migrate
 from ingest.settings import ClickHouseAddress
 from ingest.warehouse import connect
-from tests.conftest import Engine
+from tests.support.shared import Engine
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,9 @@ from ingest.errors import MeterhouseError
 from ingest.kafka import KafkaAdmin
 from ingest.settings import Settings, load_settings
 from ingest.warehouse import connect
-from tests.conftest import Broker, Engine
+from tests.conftest import Broker
 from tests.support.servers import free_port
+from tests.support.shared import Engine
 from tests.support.topics import Sent, produce
 
 

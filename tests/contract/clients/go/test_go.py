@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Engine
+from tests.support.shared import Engine
 
 _HERE = Path(__file__).parent
 _TARGET = _HERE / "target"

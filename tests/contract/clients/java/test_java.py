@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Engine
 from tests.support.apache_kafka import why_absent
+from tests.support.shared import Engine
 
 _HERE = Path(__file__).parent
 _TARGET = _HERE / "target"
