@@ -49,6 +49,9 @@ class Settings(BaseSettings):
         default=None,
         description="Which installation this is: Dagster starts its schedules and sensors by it and needs it set",
     )
+    alert_routes: Path | None = Field(
+        default=None, description="File that says who is told of alerts; unset means orchestration/alert_routes.yaml"
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Least level logged")
     log_format: Literal["text", "json"] = Field(default="text", description="Log lines for people or for machines")
 
@@ -79,6 +82,9 @@ class Settings(BaseSettings):
         default="embedded", description="Which output of profiles/profiles.yml dbt builds with"
     )
     dbt_threads: int = Field(default=2, ge=1, le=64, description="Models dbt builds at the same time")
+    build_wait_s: float = Field(
+        default=900.0, ge=0, le=86_400, description="How long a build waits for another one of the same tables"
+    )
     dbt_memory_bytes: int = Field(
         default=2_000_000_000, ge=100_000_000, description="Most memory one statement of a build may take in ClickHouse"
     )

@@ -82,6 +82,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "METERHOUSE_MODELS_PREFIX": settings.models_prefix,
         "METERHOUSE_DBT_TARGET": settings.dbt_target,
         "METERHOUSE_DBT_THREADS": str(settings.dbt_threads),
+        "METERHOUSE_BUILD_WAIT_S": str(settings.build_wait_s),
         "METERHOUSE_DBT_MEMORY_BYTES": str(settings.dbt_memory_bytes),
         "DBT_TARGET_PATH": str(settings.home / "dbt" / "target"),
         "DBT_LOG_PATH": str(settings.home / "dbt" / "logs"),

@@ -62,16 +62,61 @@
     {% if is_full and existing is not none and not should_full_refresh() %}
         {% do log(model.name ~ ' is rebuilt whole: its SQL, columns or rules changed since the last build', info=True) %}
     {% endif %}
-    {% set slices = cut_slices(meta, changed_buckets_sql(meta, ranges, is_full)) %}
+    {% set is_backfill = not is_full and backfilled_days() is not none %}
+    {% if is_backfill %}
+        {# The chosen days and no others: what changed elsewhere is left to the next increment, which looks from where
+           the last one did. #}
+        {% do refuse_what_raw_lost() %}
+        {% for range in ranges %}{% do built_to.update({range.log: range['from']}) %}{% endfor %}
+        {% set slices = cut_slices(meta, days_of(meta, changed_buckets_sql(meta, ranges, true))) %}
+    {% else %}
+        {% set slices = cut_slices(meta, changed_buckets_sql(meta, ranges, is_full)) %}
+    {% endif %}
     {% set counts = [] %}
     {% for slice in slices %}{% do counts.append(slice.buckets | length) %}{% endfor %}
     {{ return({
-        'mode': 'full' if is_full else ('increment' if slices else 'none'),
+        'mode': 'full' if is_full else 'backfill' if is_backfill else ('increment' if slices else 'none'),
         'slices': slices,
         'buckets': counts | sum,
         'built_to': built_to,
         'fingerprint': fingerprint,
     }) }}
+{% endmacro %}
+
+{# The days that vars from_day and to_day choose, both inclusive, as {first, last}; none where they are not set. #}
+{% macro backfilled_days() %}
+    {% set first, last = var('from_day', '') | string, var('to_day', '') | string %}
+    {% if not first and not last %}{{ return(none) }}{% endif %}
+    {% set day = modules.re.compile('^[0-9]{4}-[0-9]{2}-[0-9]{2}$') %}
+    {% if not day.match(first) or not day.match(last) or first > last %}
+        {% do exceptions.raise_compiler_error(
+            "from_day and to_day are two days such as '2026-11-01', the first not after the last; came " ~ first ~ ' and '
+            ~ last
+        ) %}
+    {% endif %}
+    {{ return({'first': first, 'last': last}) }}
+{% endmacro %}
+
+{% macro days_of(meta, changed_sql) %}
+    {% set days = backfilled_days() %}
+    {{ return(
+        "select changed_at from (" ~ changed_sql ~ ") where toDate(changed_at, 'UTC') between toDate('" ~ days.first
+        ~ "') and toDate('" ~ days.last ~ "')"
+    ) }}
+{% endmacro %}
+
+{# Rows of raw go when they are as old as it keeps them: rebuilt from what is left, such a day would lose the rest. #}
+{% macro refuse_what_raw_lost() %}
+    {% set sources = [] %}
+    {% for upstream_id in model.depends_on.nodes if '.stg_' in upstream_id %}{% do sources.append(upstream_id) %}{% endfor %}
+    {% set kept_days = env_var('METERHOUSE_RETENTION_DAYS', '90') | int %}
+    {% set first = backfilled_days().first %}
+    {% if sources and run_query("select toDate('" ~ first ~ "') < toDate(now('UTC')) - " ~ (kept_days - 1)).rows[0][0] | int %}
+        {% do exceptions.raise_compiler_error(
+            model.name ~ ' is built from raw, which keeps ' ~ kept_days ~ ' days (METERHOUSE_RETENTION_DAYS): rebuilt, '
+            ~ first ~ ' would lose rows that are gone from raw. Choose later days, or models built from it'
+        ) %}
+    {% endif %}
 {% endmacro %}
 
 {% macro changed_buckets_sql(meta, ranges, is_full) %}
