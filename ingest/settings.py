@@ -12,8 +12,9 @@ from typing import Annotated, Literal
 from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
+from ingest.door_settings import DoorSettings
 from ingest.errors import SettingsError
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
@@ -39,7 +40,7 @@ class ClickHouseAddress:
         return f"{'https' if self.secure else 'http'}://{self.username}@{self.host}:{self.port}"
 
 
-class Settings(BaseSettings):
+class Settings(DoorSettings):
     """One process's settings. Frozen; built by `load_settings`."""
 
     model_config = SettingsConfigDict(env_prefix="METERHOUSE_", frozen=True, extra="ignore")
@@ -138,7 +139,10 @@ class Settings(BaseSettings):
     retry_deadline_s: Seconds = Field(
         default=300.0, description="How long one insert is retried before the loader stops"
     )
-    drain_deadline_s: Seconds = Field(default=30.0, description="How long a stopping loader may finish what it holds")
+    drain_deadline_s: Seconds = Field(
+        default=30.0,
+        description="How long a stopping loader may take: landing what it holds, leaving its group and closing",
+    )
     progress_interval_s: Seconds = Field(default=5.0, description="How often ops.load_progress is rewritten")
     stall_dump_s: Seconds = Field(default=60.0, description="A loop that has not turned for so long dumps all stacks")
     metrics_host: str = Field(default="127.0.0.1", description="Address of /metrics, /healthz and /readyz")
