@@ -20,5 +20,5 @@ def test_a_room_that_is_left_out_brings_no_parts_and_does_nothing_when_the_stack
 
 def test_a_name_that_no_room_has_is_refused_with_those_there_are() -> None:
     check_rooms(["dagster"])
-    with pytest.raises(MeterhouseError, match="no part 'dragster'.*there is: dagster"):
+    with pytest.raises(MeterhouseError, match=r"no part 'dragster'.*there is: dagster"):
         check_rooms(["dragster"])
