@@ -16,6 +16,9 @@ from ingest.embedded.clickhouse.folders import make_databases
 from ingest.embedded.clickhouse.grants import users_xml
 from ingest.embedded.clickhouse.refusals import vet
 
+# A merge that is writing when the disk fills can leave a part with empty marks, so merges, like inserts, leave this
+# much alone. An insert asks for as much by the setting min_free_disk_bytes_to_perform_insert.
+KEPT_FREE_BYTES = 64 << 20
 # merge_selector_base: ten like parts are merged at once, not five, so that a backlog's rows are written fewer times.
 _CONFIG = """<clickhouse>
     <logger><level>none</level></logger>
@@ -26,6 +29,7 @@ _CONFIG = """<clickhouse>
     <background_schedule_pool_size>4</background_schedule_pool_size>
     <background_common_pool_size>2</background_common_pool_size>
     <mark_cache_size>67108864</mark_cache_size>
+    <storage_configuration><disks><default><keep_free_space_bytes>{kept_free}</keep_free_space_bytes></default></disks></storage_configuration>
     <merge_tree>
         <merge_selector_base>10</merge_selector_base>
         <number_of_free_entries_in_pool_to_execute_mutation>1</number_of_free_entries_in_pool_to_execute_mutation>
@@ -86,7 +90,7 @@ class Engine:
         self.home = home.absolute()
         self.spool = self.home / "spool"
         config = self.home / "engine" / "config.xml"
-        config.write_text(_CONFIG.format(home=self.home))
+        config.write_text(_CONFIG.format(home=self.home, kept_free=KEPT_FREE_BYTES))
         (self.home / "engine" / "users.xml").write_text(users_xml(users))
         make_databases(self.home / "data")
         self._connect = vars(_chdb)["connect"]
