@@ -1,0 +1,75 @@
+"""Every model and seed of dbt, and every test of them, as one step that a job takes a part of.
+
+One step, so that one run is one dbt, with its order and its locks: however the parts are chosen (a family, a person in the
+UI, a backfill), no table is built by two at once (macros/buckets/lock.sql), and a test that fails stops what stands on it.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from dagster import (
+    AssetCheckKey,
+    AssetExecutionContext,
+    AssetsDefinition,
+    Backoff,
+    BackfillPolicy,
+    Config,
+    RetryPolicy,
+)
+from dagster_dbt import DbtProject, dbt_assets
+from pydantic import Field
+
+from ingest.building.dbt import project_folder
+from ingest.settings import load_settings
+from orchestration.lib import lineage, manifest
+from orchestration.lib.building import Project, run_dbt, what_to_build
+from orchestration.lib.resources import MeterhouseResource
+from orchestration.lib.sizes import log_sizes
+from orchestration.lib.translator import Translator
+
+OP: Final = "dbt_models"
+# dbt's processes at a time on one machine; dagster.yaml says how many.
+POOL: Final = "dbt"
+
+
+class BuildConfig(Config):
+    """What a run may ask for besides its assets and days."""
+
+    full_refresh: bool = Field(default=False, description="Rebuild every bucket of the selected models")
+    dry_run: bool = Field(default=False, description="Say what would be built, and how large it is; build nothing")
+
+
+_settings = load_settings()
+_path = manifest.prepare(_settings)
+_manifest: Any = manifest.read(_path)
+TRANSLATOR: Final = Translator(lineage.read(_path))
+
+
+@dbt_assets(
+    manifest=_manifest,
+    project=DbtProject(
+        project_dir=project_folder(), target_path=_path.parent, profiles_dir=project_folder() / "profiles"
+    ),
+    dagster_dbt_translator=TRANSLATOR,
+    name=OP,
+    pool=POOL,
+    # Few days a run, so that a backfill of a year lets the families have their turn.
+    backfill_policy=BackfillPolicy.multi_run(max_partitions_per_run=7),
+    retry_policy=RetryPolicy(max_retries=1, delay=15, backoff=Backoff.EXPONENTIAL),
+)
+def dbt_models(context: AssetExecutionContext, config: BuildConfig, meterhouse: MeterhouseResource) -> Iterator[object]:
+    """dbt over what is selected."""
+    settings = meterhouse.settings
+    build = what_to_build(context, PROJECT, full_refresh=config.full_refresh)
+    with meterhouse.client() as client:
+        if config.dry_run:
+            log_sizes(context, PROJECT, settings, client)
+            return
+        yield from run_dbt(context, PROJECT, build, settings, client)
+
+
+def _tests(definition: AssetsDefinition) -> dict[AssetCheckKey, str]:
+    return {spec.key: str(spec.metadata["dagster_dbt/unique_id"]) for spec in definition.check_specs}
+
+
+PROJECT: Final = Project.of(_manifest, TRANSLATOR, _tests(dbt_models))

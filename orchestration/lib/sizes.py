@@ -1,0 +1,28 @@
+"""What a full refresh would rebuild: the dry run's answer, in rows and bytes, before anything is done."""
+
+from typing import TYPE_CHECKING
+
+from dagster import AssetExecutionContext
+
+from orchestration.lib.building import Project, database_of
+
+if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
+
+    from ingest.settings import Settings
+
+
+def log_sizes(context: AssetExecutionContext, project: Project, settings: "Settings", client: "Client") -> None:
+    """A line a selected model, the largest first, and a sum."""
+    nodes = [project.nodes[key] for key in context.selected_asset_keys]
+    found = client.query(
+        "select concat(database, '.', name), ifNull(total_rows, 0), ifNull(total_bytes, 0) from system.tables "
+        "where (database, name) in {names:Array(Tuple(String, String))} order by 3 desc, 1",
+        parameters={"names": [(database_of(node, settings), node.name) for node in nodes]},
+    ).result_rows
+    for table, rows, size in found:
+        context.log.info(f"{table}: {rows:,} rows, {size:,} bytes")
+    context.log.info(
+        f"dry run: {len(nodes)} models would be built, {sum(row[1] for row in found):,} rows and "
+        f"{sum(row[2] for row in found):,} bytes stand now; nothing was done. Set dry_run to false to do it."
+    )

@@ -1,0 +1,73 @@
+"""dbt's nodes as Dagster's assets, one small method an attribute.
+
+Keys are <database>/<name> without the installation's prefixes, so that a laptop, a test and production have the same
+assets. A test of severity error blocks what is built from its model, as it does in dbt itself.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from dagster import AssetKey, DailyPartitionsDefinition, TableColumn, TableSchema
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings
+
+from orchestration.lib.families import TIME_ZONE, Node, family_of, read_node
+
+FAMILY_TAG: Final = "meterhouse/family"
+# Before anybody's data; the day that is running is a partition too, or nothing could be built on it.
+DAYS: Final = DailyPartitionsDefinition(start_date="2025-01-01", timezone=TIME_ZONE, end_offset=1)
+_KINDS: Final = {"bucketed": "table", "appended": "table", "seed": "seed"}
+# The prices' seeds are written from the installed package by the asset model_prices.
+PRICE_SEEDS: Final = frozenset({"model_prices", "model_aliases", "provider_aliases", "model_name_rules"})
+PRICES: Final = AssetKey(["model_prices"])
+
+
+class Translator(DagsterDbtTranslator):
+    """`lineage` has the columns each column of a model comes from, by unique id (lib/lineage.py)."""
+
+    def __init__(self, lineage: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+        super().__init__(DagsterDbtTranslatorSettings(enable_code_references=True))
+        self._lineage = lineage or {}
+
+    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> AssetKey:
+        if dbt_resource_props["resource_type"] == "source":
+            # Rendered with the prefix of whoever parsed; the loader's databases are raw and ops.
+            database = "raw" if str(dbt_resource_props["schema"]).endswith("raw") else "ops"
+            return AssetKey([database, dbt_resource_props["name"]])
+        return AssetKey([read_node(dbt_resource_props).config.schema, dbt_resource_props["name"]])
+
+    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
+        if dbt_resource_props["resource_type"] == "source":
+            return str(self.get_asset_key(dbt_resource_props).path[0])
+        return group_of(read_node(dbt_resource_props))
+
+    def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> Sequence[str] | None:
+        owner = dbt_resource_props.get("config", {}).get("meta", {}).get("owner")
+        return [f"team:{owner}"] if owner else None
+
+    def get_tags(self, dbt_resource_props: Mapping[str, Any]) -> Mapping[str, str]:
+        if dbt_resource_props["resource_type"] == "source":
+            return {}
+        return {FAMILY_TAG: family_of(read_node(dbt_resource_props)).value}
+
+    def get_partitions_def(self, dbt_resource_props: Mapping[str, Any]) -> DailyPartitionsDefinition | None:
+        return DAYS if read_node(dbt_resource_props).is_bucketed else None
+
+    def get_description(self, dbt_resource_props: Mapping[str, Any]) -> str:
+        return str(dbt_resource_props.get("description") or "")
+
+    def get_metadata(self, dbt_resource_props: Mapping[str, Any]) -> Mapping[str, Any]:
+        columns = [
+            TableColumn(one["name"], one.get("data_type") or "?", description=one.get("description"))
+            for one in dbt_resource_props.get("columns", {}).values()
+        ]
+        metadata: dict[str, Any] = {
+            "materialized": str(dbt_resource_props.get("config", {}).get("materialized") or "source")
+        }
+        if columns:
+            metadata["dagster/column_schema"] = TableSchema(columns)
+        return metadata | dict(self._lineage.get(dbt_resource_props["unique_id"], {}))
+
+
+def group_of(node: Node) -> str:
+    """The folder: staging_agent, intermediate, marts_llm, alerts; seeds have no folder of their own."""
+    return "_".join(node.fqn[1:-1]) or "seeds"
