@@ -61,6 +61,7 @@ def test_a_changed_byte_is_found_by_the_checksum_and_only_then(at: int) -> None:
         (bytes(16) + b"\x82\xff\xff\xff\x7f\x01\x00\x00\x00", 39),
         (bytes(16) + b"\x82\x03\x00\x00\x00\x01\x00\x00\x00", 271),
     ],
+    ids=["a byte short", "most of it gone", "two methods", "no method", "too large", "smaller than its head"],
 )
 def test_a_broken_sequence_of_blocks_has_clickhouse_s_code(packed: bytes, code: int) -> None:
     with pytest.raises(ClickHouseError) as refused:
