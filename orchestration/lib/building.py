@@ -1,8 +1,8 @@
 """One run of dbt for Dagster: from selected assets and checks to events, with numbers.
 
-In: what the step selected, Settings, the manifest. Out: Dagster's events as dbt goes: an Output a model (rows, how it was
-built), a result a test, a materialization of every other day that arrivals touched. A model that failed raises Failure,
-which may be tried again; a test that failed raises one that may not, for the data will say the same.
+In: what the step selected, Settings, the manifest. Out: Dagster's events as dbt goes: an Output a model (rows, how it
+was built), a result a test, a materialization of every other day that arrivals touched. A model that failed raises
+Failure, which may be tried again; a test that failed raises one that may not, for the data will say the same.
 """
 
 import os
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from dagster import AssetCheckKey, AssetExecutionContext, AssetKey, AssetMaterialization, Failure, Output
-from dagster_dbt import DbtCliInvocation
+from dagster_dbt import DbtCliInvocation, DbtProject
 from dagster_dbt.compat import DBT_PYTHON_VERSION
 
 from ingest.building.dbt import Node as Result
@@ -42,18 +42,25 @@ class Project:
     """The manifest as Dagster knows it: nodes by asset key, unique ids of tests by check key."""
 
     manifest: Mapping[str, Any]
+    dbt_project: DbtProject
     translator: Translator
     nodes: Mapping[AssetKey, Node]
     tests: Mapping[AssetCheckKey, str]
 
     @classmethod
-    def of(cls, manifest: Mapping[str, Any], translator: Translator, tests: Mapping[AssetCheckKey, str]) -> "Project":
+    def of(
+        cls,
+        manifest: Mapping[str, Any],
+        dbt_project: DbtProject,
+        translator: Translator,
+        tests: Mapping[AssetCheckKey, str],
+    ) -> "Project":
         nodes = {
             translator.get_asset_key(properties): read_node(properties)
             for properties in manifest["nodes"].values()
             if properties["resource_type"] in _BUILD_NODES
         }
-        return cls(manifest, translator, nodes, tests)
+        return cls(manifest, dbt_project, translator, nodes, tests)
 
     def test(self, key: AssetCheckKey) -> Selected:
         return Selected(tuple(self.manifest["nodes"][self.tests[key]]["fqn"]))
@@ -109,6 +116,7 @@ def run_dbt(
         # Row counts come from system.tables: an adapter in this process too would cost two seconds of imports a run.
         adapter=None,
         cli_version=_version(),
+        dbt_project=project.dbt_project,
     )
     by_output = {key.to_python_identifier(): key for key in project.nodes}
     for event in invocation.stream():
@@ -169,11 +177,12 @@ def _other_days(
     if not node.is_bucketed or build.days is not None:
         return []
     intermediate = f"{settings.database_prefix}{settings.models_prefix}intermediate"
+    ops = _ops(settings)
     builds = client.query(
-        "select change_log, mode, built_to, neighbor_to from (select change_log, mode, built_to, row_number() over w as "  # noqa: S608
-        "number, leadInFrame(built_to, 1, 0) over (partition by change_log order by built_at desc rows between current "
-        f"row and 1 following) as neighbor_to from {_ops(settings)}.model_builds where model = {{name:String}} "
-        "window w as (partition by change_log order by built_at desc)) where number = 1",
+        "select change_log, argMax(mode, built_at), argMax(built_to, built_at), "  # noqa: S608
+        "argMaxIf(built_to, built_at, built_at < newest_at) from ("
+        f"select *, max(built_at) over (partition by change_log) as newest_at from {ops}.model_builds "
+        "where model = {name:String}) group by change_log",
         parameters={"name": node.name},
     ).result_rows
     days: set[str] = set()

@@ -1,8 +1,8 @@
 """What dbt is told: one pure function from what a run is to build to the arguments of the command line.
 
 Selections are unique ids of the manifest, handed over as fully qualified names, so no name means two things; tests are
-named one by one and nothing is selected by implication. Variables are passed only where a run needs them, for dbt parses
-the whole project anew when they differ from the last time's.
+named one by one and nothing is selected by implication. Variables are passed only where a run needs them, for dbt
+parses the whole project anew when they differ from the last time's.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Which rhythm each dbt model is built in, and when that is: data.
 
-A model names its family itself (`meta: {family: fast}` in dbt_project.yml or beside the model); here stands what a family
-means. docs/dagster.md says which models are fast and why so few.
+A model names its family itself (`meta: {family: fast}` in dbt_project.yml or beside the model); here stands what a
+family means. docs/dagster.md says which models are fast and why so few.
 """
 
 from collections.abc import Mapping

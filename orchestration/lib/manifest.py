@@ -1,8 +1,8 @@
 """dbt's manifest for Dagster: made where it is missing or older than the project, without network.
 
 In: Settings. Out: the path of manifest.json under <home>/dbt/dagster, where nobody else's dbt writes. Several processes
-load the definitions at once (code server, runs): one of them parses, under a file lock, the others wait for it. A project
-that does not parse raises MeterhouseError with dbt's last words.
+load the definitions at once (code server, runs): one of them parses, under a file lock, the others wait for it. A
+project that does not parse raises MeterhouseError with dbt's last words.
 """
 
 import fcntl

@@ -21,8 +21,11 @@ def log_sizes(context: AssetExecutionContext, project: Project, settings: "Setti
         parameters={"names": [(database_of(node, settings), node.name) for node in nodes]},
     ).result_rows
     for table, rows, size in found:
-        context.log.info(f"{table}: {rows:,} rows, {size:,} bytes")
+        context.log.info("%s: %s rows, %s bytes", table, f"{rows:,}", f"{size:,}")
     context.log.info(
-        f"dry run: {len(nodes)} models would be built, {sum(row[1] for row in found):,} rows and "
-        f"{sum(row[2] for row in found):,} bytes stand now; nothing was done. Set dry_run to false to do it."
+        "dry run: %s models would be built, of which %s rows and %s bytes stand now; nothing was done. Set dry_run to "
+        "false to do it.",
+        len(nodes),
+        f"{sum(row[1] for row in found):,}",
+        f"{sum(row[2] for row in found):,}",
     )

@@ -1,7 +1,8 @@
 """Every model and seed of dbt, and every test of them, as one step that a job takes a part of.
 
-One step, so that one run is one dbt, with its order and its locks: however the parts are chosen (a family, a person in the
-UI, a backfill), no table is built by two at once (macros/buckets/lock.sql), and a test that fails stops what stands on it.
+One step, so that one run is one dbt, with its order and its locks: however the parts are chosen (a family, a person in
+the UI, a backfill), no table is built by two at once (macros/buckets/lock.sql), and a test that fails stops what stands
+on it.
 """
 
 from collections.abc import Iterator
@@ -11,8 +12,8 @@ from dagster import (
     AssetCheckKey,
     AssetExecutionContext,
     AssetsDefinition,
-    Backoff,
     BackfillPolicy,
+    Backoff,
     Config,
     RetryPolicy,
 )
@@ -42,14 +43,15 @@ class BuildConfig(Config):
 _settings = load_settings()
 _path = manifest.prepare(_settings)
 _manifest: Any = manifest.read(_path)
+_dbt_project: Final = DbtProject(
+    project_dir=project_folder(), target_path=_path.parent, profiles_dir=project_folder() / "profiles"
+)
 TRANSLATOR: Final = Translator(lineage.read(_path))
 
 
 @dbt_assets(
     manifest=_manifest,
-    project=DbtProject(
-        project_dir=project_folder(), target_path=_path.parent, profiles_dir=project_folder() / "profiles"
-    ),
+    project=_dbt_project,
     dagster_dbt_translator=TRANSLATOR,
     name=OP,
     pool=POOL,
@@ -72,4 +74,4 @@ def _tests(definition: AssetsDefinition) -> dict[AssetCheckKey, str]:
     return {spec.key: str(spec.metadata["dagster_dbt/unique_id"]) for spec in definition.check_specs}
 
 
-PROJECT: Final = Project.of(_manifest, TRANSLATOR, _tests(dbt_models))
+PROJECT: Final = Project.of(_manifest, _dbt_project, TRANSLATOR, _tests(dbt_models))
