@@ -12,11 +12,12 @@
 {% materialization appended, adapter='clickhouse' %}
     {%- set target_relation = this.incorporate(type='table') -%}
     {%- set existing = load_cached_relation(this) -%}
-    {%- set started = engine_time() -%}
+    {%- set ground = ground_of(model.unique_id) -%}
     {%- set change_log = model.config.meta.change_logs | first -%}
-    {%- set last = last_build(model.name, change_log) if existing is not none else {'built_to': 0} -%}
-    {%- set to = [started.ms, last.built_to + 1] | max if model.config.meta.get('reads_clock')
-        else upstream_built_to(model.unique_id, model.config.meta.get('follows', change_log)) -%}
+    {%- set last = last_build(ground, model.name, change_log) if existing is not none else {'built_to': 0} -%}
+    {%- set to = [ground.now.ms, last.built_to + 1] | max if model.config.meta.get('reads_clock')
+        else upstream_built_to(ground, model.unique_id, model.config.meta.get('follows', change_log)) -%}
+    {%- set columns = local_md5(model.columns.keys() | join(',')) -%}
     {%- set plain_sql = without_marks(sql) -%}
 
     {{ run_hooks(pre_hooks) }}
@@ -31,7 +32,7 @@
             {{ ttl_config(label='ttl') }}
             {{ adapter.get_model_settings(model, 'MergeTree') }}
         {% endcall %}
-    {% else %}
+    {% elif last.fingerprint != columns %}
         {% do add_new_columns(target_relation) %}
     {% endif %}
     {% call statement('main') %}
@@ -42,7 +43,7 @@
         )
         {{ adapter.get_model_query_settings(model) }}
     {% endcall %}
-    {% do record_build(change_log, to, 'increment' if last.built_to else 'full', 0, '', started.text) %}
+    {% do record_build({change_log: to}, 'increment' if last.built_to else 'full', 0, columns, ground.now.text) %}
     {% if existing is none %}{% do persist_docs(target_relation, model) %}{% endif %}
     {{ run_hooks(post_hooks) }}
     {{ return({'relations': [target_relation]}) }}

@@ -7,7 +7,8 @@
     meta.change_logs       models that say which hours changed (int_changed_hours, int_changed_run_hours)
     meta.spread_days       days after a changed bucket whose rows look back at it (0)
     meta.rebuilt_by        small tables a change of which rebuilds everything (seeds of rules)
-    meta.before_replace    a macro called with (old relation, new relation, slice) before each replacement
+    meta.before_replace    a macro called with (old relation, new relation, slice, change id of the last build) before
+                           each replacement
 
     An increment asks the logs which buckets changed since this model's last build, up to where everything it reads is
     built, computes them into a table beside it and puts them in place partition by partition: REPLACE PARTITION is
@@ -20,8 +21,8 @@
     {%- set target_relation = this.incorporate(type='table') -%}
     {%- set existing = load_cached_relation(this) -%}
     {%- set plain_sql = without_marks(sql) -%}
-    {%- set started = engine_time() -%}
-    {%- set plan = plan_buckets(existing, plain_sql) -%}
+    {%- set ground = ground_of(model.unique_id) -%}
+    {%- set plan = plan_buckets(ground, existing, plain_sql) -%}
 
     {{ run_hooks(pre_hooks) }}
     {% if plan.mode == 'full' %}
@@ -30,9 +31,7 @@
         {% do build_changed(target_relation, sql, plan) %}
     {% endif %}
     {% call noop_statement('main', plan.mode ~ ' ' ~ plan.buckets ~ ' buckets', 'OK', plan.buckets) %}{% endcall %}
-    {% for change_log, built_to in plan.built_to.items() %}
-        {% do record_build(change_log, built_to, plan.mode, plan.buckets, plan.fingerprint, started.text) %}
-    {% endfor %}
+    {% do record_build(plan.built_to, plan.mode, plan.buckets, plan.fingerprint, ground.now.text) %}
 
     {% do apply_grants(target_relation, config.get('grants'), should_revoke=should_revoke(existing, plan.mode == 'full')) %}
     {% if plan.mode == 'full' %}{% do persist_docs(target_relation, model) %}{% endif %}
@@ -40,14 +39,17 @@
     {{ return({'relations': [target_relation]}) }}
 {% endmaterialization %}
 
-{# {mode, slices, buckets, built_to by change log, fingerprint}. A slice is {partitions, buckets}, both in order. #}
-{% macro plan_buckets(existing, plain_sql) %}
+{#
+    {mode, slices, buckets, built_to by change log, built_from: the last build's by the first log, fingerprint}. A slice is
+    {partitions, buckets}, both in order.
+#}
+{% macro plan_buckets(ground, existing, plain_sql) %}
     {% set meta = model.config.meta %}
-    {% set fingerprint = build_fingerprint(plain_sql) %}
+    {% set fingerprint = build_fingerprint(ground, plain_sql) %}
     {% set built_to, ranges, whole = {}, [], [] %}
     {% for change_log in meta.change_logs %}
-        {% set last = last_build(model.name, change_log) %}
-        {% set to = upstream_built_to(model.unique_id, change_log) %}
+        {% set last = last_build(ground, model.name, change_log) %}
+        {% set to = upstream_built_to(ground, model.unique_id, change_log) %}
         {% if to is none %}
             {% do exceptions.raise_compiler_error(
                 model.name ~ ' names the change log ' ~ change_log ~ ', but nothing it reads follows it: ref the log, '
@@ -79,6 +81,7 @@
         'slices': slices,
         'buckets': counts | sum,
         'built_to': built_to,
+        'built_from': ranges[0]['from'],
         'fingerprint': fingerprint,
     }) }}
 {% endmacro %}
@@ -177,7 +180,7 @@
     {% do create_bucketed_table(building, without_marks(sql)) %}
     {% for slice in plan.slices %}
         {% do run_statement('insert_slice', insert_slice(building, sql, slice)) %}
-        {% if existing is not none and existing.is_table %}{% do call_before_replace(existing, building, slice) %}{% endif %}
+        {% if existing is not none and existing.is_table %}{% do call_before_replace(existing, building, slice, plan.built_from) %}{% endif %}
     {% endfor %}
     {% if existing is none %}
         {% do adapter.rename_relation(building, target_relation) %}
@@ -195,15 +198,14 @@
         {% set meta = model.config.meta %}
         {% set slice_relation = target_relation.incorporate(path={'identifier': this.identifier ~ '__slice'}) %}
         {% for slice in plan.slices %}
-            {% do adapter.drop_relation(slice_relation) %}
             {% do run_statement(
-                'create_slice', 'create table ' ~ slice_relation ~ on_cluster_words() ~ ' as ' ~ target_relation
+                'create_slice', 'create or replace table ' ~ slice_relation ~ on_cluster_words() ~ ' as ' ~ target_relation
             ) %}
             {% do run_statement('insert_slice', insert_slice(slice_relation, sql, slice)) %}
             {% if meta.bucket != meta.partition %}
                 {% do run_statement('copy_rest', copy_untouched(slice_relation, target_relation, slice)) %}
             {% endif %}
-            {% do call_before_replace(target_relation, slice_relation, slice) %}
+            {% do call_before_replace(target_relation, slice_relation, slice, plan.built_from) %}
             {% do run_statement('replace_partitions', replace_partitions(target_relation, slice_relation, slice)) %}
         {% endfor %}
         {% do adapter.drop_relation(slice_relation) %}
@@ -247,10 +249,13 @@
     ) }}
 {% endmacro %}
 
-{% macro replace_partitions(target_relation, slice_relation, slice) %}
+{# `by`: whether the slice names its partitions by their id or by their value. #}
+{% macro replace_partitions(target_relation, slice_relation, slice, by='id') %}
     {% set commands = [] %}
-    {% for partition_id in slice.partitions %}
-        {% do commands.append("replace partition id '" ~ partition_id ~ "' from " ~ slice_relation) %}
+    {% for partition in slice.partitions %}
+        {% do commands.append(
+            'replace partition ' ~ ('id ' if by == 'id' else '') ~ "'" ~ partition ~ "' from " ~ slice_relation
+        ) %}
     {% endfor %}
     {# A partition that came out empty replaces, and so removes, what stood there; from 26.6 on one has to say so. #}
     {{ return(
@@ -259,9 +264,9 @@
     ) }}
 {% endmacro %}
 
-{% macro call_before_replace(old, new, slice) %}
+{% macro call_before_replace(old, new, slice, built_from) %}
     {% set name = model.config.meta.get('before_replace') %}
-    {% if name %}{% do context[name](old, new, slice) %}{% endif %}
+    {% if name %}{% do context[name](old, new, slice, built_from) %}{% endif %}
 {% endmacro %}
 
 {% macro run_statement(name, text) %}

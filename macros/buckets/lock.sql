@@ -1,7 +1,7 @@
 {#
     Two builds never build the same table at once, whoever started them: Dagster, `make build`, another machine.
 
-    One lock a family of models (their tag fast, hourly or daily; views and seeds have one each), kept in ops.build_locks.
+    One lock a family of models (meta.family: fast, hourly or daily; views and seeds have one each), kept in ops.build_locks.
     A build takes the locks of what it selected when it begins, in one order, so no two wait for each other. A lock has
     generations: the first insert of "generation n is taken" wins, since later ones carry the same insert token. A holder
     that said nothing for build_lock_lease_s, with no statement of it running either, is dead and its lock is taken over;
@@ -53,8 +53,7 @@
     {% if node.resource_type == 'seed' %}{{ return('seeds') }}{% endif %}
     {% if node.resource_type != 'model' or node.config.materialized == 'ephemeral' %}{{ return('') }}{% endif %}
     {% if node.config.materialized == 'view' %}{{ return('views') }}{% endif %}
-    {% for family in ('fast', 'hourly', 'daily') if family in node.tags %}{{ return(family) }}{% endfor %}
-    {{ return('models') }}
+    {{ return(node.config.meta.get('family', 'models')) }}
 {% endmacro %}
 
 {% macro take_build_lock(name) %}

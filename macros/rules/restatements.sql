@@ -6,12 +6,11 @@
 
     An increment in which no price or name changed has nothing to compare and skips it.
 #}
-{% macro record_restated_costs(old, new, slice) %}
+{% macro record_restated_costs(old, new, slice, built_from) %}
     {% set ledger = ref('int_restated_costs') %}
-    {% set last = last_build(model.name, 'int_changed_hours') %}
     {% set is_full_refresh = new.identifier != old.identifier ~ '__slice' %}
     {% if not is_full_refresh %}
-        {% set since = [last.built_to - (var('visibility_lag_s') | int) * 1000, 0] | max %}
+        {% set since = [built_from - (var('visibility_lag_s') | int) * 1000, 0] | max %}
         {% set changes = run_query(
             'select count() from ' ~ ref('int_price_changes') ~ ' where not is_first_seen and noticed_at >= '
             ~ 'fromUnixTimestamp64Milli(' ~ since ~ ')'
@@ -19,7 +18,7 @@
         {% if changes.rows[0][0] | int == 0 %}{{ return('') }}{% endif %}
     {% endif %}
     {% do run_statement(
-        'record_restated_costs', restated_costs_sql(ledger, old, new, slice, last.built_to, is_full_refresh)
+        'record_restated_costs', restated_costs_sql(ledger, old, new, slice, built_from, is_full_refresh)
     ) %}
 {% endmacro %}
 

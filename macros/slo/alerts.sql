@@ -1,6 +1,7 @@
 {#
-    Alerts are models: models/alerts/alert_<rule>.sql, one a rule, and alerts_current is all of them. A rule is a view
-    that holds one row for what is wrong now and none when all is well. Adding its SQL and YAML is all there is to do.
+    Alerts are models: models/alerts/alert_<rule>.sql, one a rule, and alerts_current is all of them. A rule selects one row
+    for what is wrong now and none when all is well (macros/alerts says how it gets into alerts_current). Adding its SQL
+    and YAML is all there is to do.
 #}
 
 {#
@@ -35,13 +36,14 @@
 {% macro alert_models() %}
     {% set names = [] %}
     {% if execute %}
-        {% for node in graph.nodes.values() if node.resource_type == 'model' and node.name.startswith('alert_') %}
+        {% for node in graph.nodes.values() if node.resource_type == 'model' and node.config.materialized == 'alert' %}
             {% do names.append(node.name) %}
         {% endfor %}
     {% elif ref.manifest is defined %}
         {% for file in ref.manifest.files.values() if file.parse_file_type == 'model' %}
             {% set name = modules.re.match('^(?:.*/)?(alert_[a-z0-9_]+)[.]sql$', file.path.relative_path) %}
-            {% if name and not modules.re.search('enabled *= *false', file.contents or '', modules.re.I) %}
+            {% set is_other = "enabled *= *false|materialized *= *.board" %}
+            {% if name and not modules.re.search(is_other, file.contents or '', modules.re.I) %}
                 {% do names.append(name.group(1)) %}
             {% endif %}
         {% endfor %}
@@ -52,7 +54,7 @@
 {#
     Every alert of one contract: a missing column or another type is said with the file that has it. A partial parse does
     not read alerts_current again for a new file, so the first build after adding an alert may come before it in the
-    order: the view is right all the same, and the next full parse (CI, Dagster's start) draws the line.
+    order: it is in alerts_current all the same, and the next full parse (CI, Dagster's start) draws the line.
 #}
 {% macro check_alert_contracts() %}
     {% if execute %}

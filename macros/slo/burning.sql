@@ -1,7 +1,7 @@
 {#
     CTEs of the two burn alerts: `firing`, a row an objective and workspace of which a pair of this severity holds in the
-    last 5 minutes that may be judged, and `stretches`, since when without a break. value and threshold are those of the
-    first pair that holds.
+    last 5 minutes that may be judged, and `stretches`, since when without a break, looking back stretch_days() days: of one
+    that lasts longer, `since` is that far back. value and threshold are those of the first pair that holds.
 #}
 {% macro burning(severity) %}
 {%- set pairs = burn_pairs() | selectattr('severity', 'equalto', severity) | list -%}
@@ -40,8 +40,12 @@ stretches as (
     where
         (objective_id, workspace_id) in (select objective_id, workspace_id from firing)
         and minute <= (select minute from last_minutes)
+        and hour >= toStartOfHour((select minute from last_minutes) - interval {{ stretch_days() }} day)
     group by
         objective_id,
         workspace_id
 )
 {%- endmacro %}
+
+{# As long as the longest window that alerts, three times over: whatever burns that long is known by then. #}
+{% macro stretch_days() -%} 9 {%- endmacro %}

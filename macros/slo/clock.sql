@@ -5,7 +5,7 @@
 {% macro is_in_the_marts(change_id) -%}
     {%- set built_to = none -%}
     {%- if execute and model.resource_type == 'model' -%}
-        {%- set built_to = upstream_built_to(model.unique_id, 'int_changed_hours') -%}
+        {%- set built_to = upstream_built_to(ground_of(model.unique_id), model.unique_id, 'int_changed_hours') -%}
     {%- endif -%}
     {{ '(1 = 1)' if built_to is none else change_id ~ ' <= ' ~ built_to }}
 {%- endmacro %}

@@ -52,7 +52,7 @@ class Models:
         self.build(command="seed")
 
     def start_over(self) -> None:
-        """As after set_up, without reading the seeds again: no rows, no models, no memory of builds."""
+        """As after set_up, without reading the seeds again: no rows, models, negotiated prices, no memory of builds."""
         assert self.manifest is not None, "set up first"
         seeds = {node.name for node in self.manifest.nodes.values() if node.resource_type is NodeType.Seed}
         found = self.client.query(
@@ -66,6 +66,8 @@ class Models:
                     self.client.command(f"truncate table {database}.{name} sync")
             elif name not in seeds:
                 self.client.command(f"drop {'view' if engine == 'View' else 'table'} {database}.{name} sync")
+            elif name == "model_price_overrides":
+                self.client.command(f"truncate table {database}.{name} sync")
 
     def land(self, events: Iterable[Event]) -> None:
         """One insert: its rows get one _loaded_at and rising offsets, so a later one of equal event_id wins."""

@@ -1,4 +1,4 @@
-"""One set of databases for a file of tests: seeds and parsing cost more than what they serve."""
+"""One set of databases for all files of tests: seeds and parsing cost more than what they serve."""
 
 import uuid
 from collections.abc import Iterator
@@ -14,9 +14,9 @@ from tests.support.shared import Engine
 AS_OF = "2026-11-20 12:00:00"
 
 
-@pytest.fixture(scope="module")
-def models(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Models]:
-    """The project over empty raw tables; "now" is AS_OF."""
+@pytest.fixture(scope="session")
+def project(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Models]:
+    """The project, parsed, with its seeds, over raw tables that one file of tests after the other fills."""
     settings = load_settings(
         home=tmp_path_factory.mktemp("dbt"), clickhouse_url=engine.url, database_prefix=f"t{uuid.uuid4().hex[:10]}_"
     )
@@ -26,3 +26,12 @@ def models(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     yield made
     drop_databases(settings)
     client.close()
+
+
+@pytest.fixture(scope="module")
+def models(project: Models) -> Models:
+    """The project as after its set-up; "now" is AS_OF."""
+    project.start_over()
+    project.variables.clear()
+    project.as_of = AS_OF
+    return project
