@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import FrameType
 from typing import Final
 
 from ingest.errors import MeterhouseError, tell
@@ -35,8 +36,8 @@ if __name__ == "__mp_main__" and sys.platform.startswith("linux"):
 
 def main(role: str) -> None:
     """Serves until stopped."""
-    # Started by a script with `&`, a process ignores SIGINT, and Dagster handles SIGTERM as SIGINT is handled.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Dagster handles SIGTERM as SIGINT is handled, which a process started by a script with `&` ignores.
+    signal.signal(signal.SIGINT, _end)
     home, settings = Path(os.environ["DAGSTER_HOME"]), load_settings()
     with prepared(home, settings.dagster_code_port):
         if role == "code":
@@ -49,13 +50,15 @@ def main(role: str) -> None:
         "daemon": ("dagster-daemon", ["run", *workspace]),
     }[role]
     sys.argv = [script, *arguments]
-    try:
-        next(iter(entry_points(group="console_scripts", name=script))).load()()
-    finally:
-        # Python waits at its end for the processes it has started, and a run would take the time it takes.
-        for run in multiprocessing.active_children():
-            if run.pid is not None:
-                os.kill(run.pid, signal.SIGINT)
+    next(iter(entry_points(group="console_scripts", name=script))).load()()
+
+
+def _end(_signal: int, _frame: FrameType | None) -> None:
+    """Interrupts the runs before Dagster does what it does at an end, which is to wait for them."""
+    for run in multiprocessing.active_children():
+        if run.pid is not None:
+            os.kill(run.pid, signal.SIGINT)
+    raise KeyboardInterrupt
 
 
 @contextlib.contextmanager
