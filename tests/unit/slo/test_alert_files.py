@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-ALERTS = sorted(ROOT.glob("models/alerts/**/alert_*.sql"))
+# What says when each was judged is none.
+ALERTS = sorted(path for path in ROOT.glob("models/alerts/**/alert_*.sql") if path.stem != "alert_evaluations")
 
 
 @pytest.mark.parametrize("path", ALERTS, ids=lambda path: path.stem)
