@@ -30,6 +30,18 @@ RUNS: Final[Mapping[str, frozenset[Environment]]] = {
     "fast_every_minute": EVERYWHERE,
     "hourly": EVERYWHERE,
     "daily": EVERYWHERE,
+    "arrivals": EVERYWHERE,
+    "housekeeping": EVERYWHERE,
+    "prices": EVERYWHERE,
+    # Alerts are judged everywhere; where messages leave the house is deliver_in of alert_routes.yaml.
+    "slo_breach": EVERYWHERE,
+    "budget": EVERYWHERE,
+    "spend_anomaly": EVERYWHERE,
+    "ingestion_stalled": EVERYWHERE,
+    "dead_letters": EVERYWHERE,
+    "asset_freshness": EVERYWHERE,
+    "run_failure": EVERYWHERE,
+    "alert_delivery": EVERYWHERE,
 }
 
 

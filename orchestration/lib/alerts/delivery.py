@@ -17,7 +17,7 @@ import msgspec
 import structlog
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from orchestration.lib.alerts.channels import Channel, ChannelError
+from orchestration.lib.alerts.channels import Channel, ChannelError, channel_of
 from orchestration.lib.alerts.notice import Notice, as_text, decode
 from orchestration.lib.alerts.outbox import Attempt, Entry, Letter, Outcome, after_failure, due
 from orchestration.lib.alerts.places import maybe_utc, sql_time, utc
@@ -201,6 +201,14 @@ class Postman:
                 time.sleep(_READ_BACK_PAUSE_S)
             else:
                 return
+
+
+def send_past_the_log(routes: Routes, name: str, notice: Notice, key: str, dry_run_reason: str) -> None:
+    """One message to one channel at once, with nothing recorded: for when the log cannot be written."""
+    if dry_run_reason:
+        _log.info("alert not sent", channel=name, reason=dry_run_reason, text=f"{notice.title}\n{as_text(notice)}")
+        return
+    channel_of(routes, name, os.environ).send(notice, key, may_be_second=False)
 
 
 def _notice(attempt: Attempt) -> Notice:

@@ -45,6 +45,7 @@ class Judged:
     waiting: dict[str, int] = field(default_factory=dict)
     steps: int = 0
     lost_races: int = 0
+    stale_rules: tuple[str, ...] = ()
     told: list[tuple[Kind, str]] = field(default_factory=list)
     problem: str = ""
 
@@ -58,9 +59,10 @@ class Judged:
         waits = ", ".join(f"{number} wait for {reason}" for reason, number in sorted(self.waiting.items()))
         messages = ", ".join(f"{kind.value} {name}" for kind, name in self.told) or "none"
         races = f"; {self.lost_races} steps were another process's" if self.lost_races else ""
+        old = f"; not judged as far: {', '.join(self.stale_rules)}" if self.stale_rules else ""
         return (
             f"{self.signals} alerts hold in {self.groups} groups, {self.firing} fire{f', {waits}' if waits else ''}; "
-            f"{known}; {self.steps} steps logged; messages: {messages}{races}"
+            f"{known}; {self.steps} steps logged; messages: {messages}{races}{old}"
         )
 
 
@@ -112,6 +114,7 @@ def judge(
     if observation.problem:
         return report
     now = observation.facts.now
+    report.stale_rules = observation.behind(is_judged)
     groups, signals = store.groups(is_judged), by_group(list(observation.signals))
     quiet = silences.silences(store, now)
     # Pages first: should the tick be cut short, they are out.
@@ -121,7 +124,7 @@ def judge(
     for key in keys:
         group = groups.get(key) or Group(*key)
         step = advance(
-            group, signals.get(key, ()), observation.facts, routes.rule(key[0]),
+            group, signals.get(key, ()), observation.facts_of(key[0]), routes.rule(key[0]),
             lambda signal: quieted_by(signal, now, quiet, routes.maintenance),
         )  # fmt: skip
         was_written = step is None or tell(store, settings, routes, step, observation.facts)

@@ -9,7 +9,7 @@ watermark stands still or is not known, what was firing goes on firing, and what
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from orchestration.lib.alerts.model import Facts, Group, Kind, Life, Signal, State, Step, Timing, rank_of
 
@@ -96,7 +96,7 @@ def _promoted(life: Life, facts: Facts, rule: Rule, quieted: Callable[[Signal], 
         waits_for = ""
         if not rule.is_by_clock and (facts.complete_to is None or signal.until > facts.complete_to):
             waits_for = INCOMPLETE
-        elif signal.until - signal.since < rule.timing(signal.severity).hold:
+        elif signal.until - signal.since < (rule.timing(signal.severity).hold or timedelta.min):
             waits_for = HOLD
         if waits_for:
             return _waiting(life, waits_for)

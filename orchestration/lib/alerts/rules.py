@@ -145,7 +145,8 @@ def meaning(rule_id: str) -> Meaning:
 def figures(signal: Signal) -> str:
     """Value and threshold in words: "burn 16.7 (limit 14.4)"."""
     unit = meaning(signal.rule_id).unit
-    return f"{amount(signal.value, unit)} (limit {amount(signal.threshold, unit)})"
+    limit = amount(signal.threshold, unit).removeprefix("burn ")
+    return f"{amount(signal.value, unit)} (limit {limit})"
 
 
 def amount(value: float, unit: Unit) -> str:

@@ -1,0 +1,85 @@
+"""Tables that are older than they may be, as signals: one a table, judged by the completeness watermark.
+
+A table is stale when data has been complete for longer after its last build than its family allows. While the watermark
+stands still nothing becomes stale: that the pipeline is behind is another alert's. In: ops.model_builds, a row a build.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from ingest.warehouse import UNKNOWN_DATABASE
+from ingest.warehouse_errors import code_of
+from orchestration.lib.alerts.model import Signal
+from orchestration.lib.alerts.places import maybe_utc, utc
+from orchestration.lib.alerts.rules import span
+from orchestration.lib.alerts.store import Store
+
+RULE: Final = "asset_stale"
+# Several times what the family's schedule needs, so that one slow or failed build is not yet an alert.
+LIMITS: Final[Mapping[str, timedelta]] = {
+    "fast": timedelta(minutes=10),
+    "hourly": timedelta(hours=3),
+    "daily": timedelta(hours=27),
+}
+_UNKNOWN_TABLE: Final = 60
+
+
+@dataclass(frozen=True, slots=True)
+class StaleTables:
+    """The signals, how many tables were judged, and up to when."""
+
+    signals: tuple[Signal, ...]
+    tables: int
+    judged_to: datetime
+    oldest: timedelta
+
+    def say(self) -> str:
+        return (
+            f"{len(self.signals)} of {self.tables} tables stale; the oldest is {span(self.oldest.total_seconds())} "
+            f"behind what is complete ({self.judged_to:%Y-%m-%d %H:%M:%S} UTC)"
+        )
+
+
+def stale_tables(store: Store, now: datetime, family_of: Mapping[str, str]) -> StaleTables:
+    """The tables of the models that are given with their family; what was never built is not judged."""
+    try:
+        rows = store.rows(
+            f"select model, max(started_at) as built_at from {store.places.ops}.model_builds group by model"  # noqa: S608
+        )
+    except ClickHouseError as error:
+        if code_of(error) not in (_UNKNOWN_TABLE, UNKNOWN_DATABASE):
+            raise
+        rows = []
+    judged_to = complete_to(store, now)
+    ages = {
+        str(row["model"]): judged_to - utc(row["built_at"])
+        for row in rows
+        if family_of.get(str(row["model"])) in LIMITS
+    }
+    signals = [
+        _signal(model, age, LIMITS[family_of[model]], judged_to, now)
+        for model, age in sorted(ages.items())
+        if age > LIMITS[family_of[model]]
+    ]
+    return StaleTables(tuple(signals), len(ages), judged_to, max([timedelta(), *ages.values()]))
+
+
+def complete_to(store: Store, now: datetime) -> datetime:
+    """Up to when every topic is complete; now where no loader says (rows may land by other means)."""
+    rows = store.rows(
+        "select if(countIf(isNull(complete_to)) > 0, null, min(complete_to)) as complete_to "  # noqa: S608
+        f"from {store.places.ops}.completeness"
+    )
+    reported = maybe_utc(rows[0]["complete_to"]) if rows else None
+    return min(reported, now) if reported is not None else now
+
+
+def _signal(model: str, age: timedelta, limit: timedelta, judged_to: datetime, now: datetime) -> Signal:
+    return Signal(
+        RULE, "ticket", "", model, age.total_seconds(), limit.total_seconds(), judged_to - age + limit, now,
+        f"docs/runbooks/{RULE}.md", f"{RULE}//{model}",
+    )  # fmt: skip
