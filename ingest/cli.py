@@ -8,6 +8,8 @@ import sys
 
 import typer
 
+from ingest.api.command import serve
+from ingest.api.keys_command import keys
 from ingest.building.command import new_mart, try_mart
 from ingest.doctor.command import doctor
 from ingest.embedded.command import down, embedded, status, up
@@ -35,6 +37,8 @@ app.command()(status)
 app.command()(doctor)
 app.command()(migrate)
 app.command()(load)
+app.command()(serve)
+app.add_typer(keys, name="keys")
 app.add_typer(replay, name="replay")
 app.command()(simulate)
 app.command()(prices)

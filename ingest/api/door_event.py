@@ -11,9 +11,7 @@ import msgspec
 from ingest.contracts.agent_event import AgentEvent
 
 
-class DoorEvent(
-    AgentEvent, frozen=False, forbid_unknown_fields=True, omit_defaults=True, gc=False, kw_only=True
-):
+class DoorEvent(AgentEvent, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False, kw_only=True):
     """AgentEvent as it comes in. Encoded, it leaves out what is missing."""
 
     workspace_id: str | None = None  # type: ignore[assignment]  # the credential fills it in

@@ -8,12 +8,13 @@ judge(), which costs 20 times as much; both accept the same events, and judge() 
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
+from msgspec.structs import force_setattr
 
 from ingest.api.aliases import Rewriter
 from ingest.api.credential import Credential
@@ -23,7 +24,7 @@ from ingest.contracts.check import judge
 from ingest.contracts.denial import NAMING_KEYS, denied
 from ingest.contracts.fields import (
     DECIMAL_PATTERN,
-    FIELD_NAMES,
+    FIELDS,
     MAX_COST_USD,
     MAX_UNIT_COST_USD,
     NIL_UUID,
@@ -35,6 +36,7 @@ from ingest.contracts.outcome import Accepted, EventLimits, Refused
 _UUID = re.compile(UUID_PATTERN.rstrip("$")).fullmatch
 _TIME = re.compile(TIME_PATTERN.rstrip("$")).fullmatch
 _DECIMAL = re.compile(DECIMAL_PATTERN.rstrip("$")).fullmatch
+_NAMES: Final = tuple(spec.name for spec in FIELDS)
 _ADDRESS = re.compile(rb'@[^\s@"]*\.')
 # Careful events judged before others get their turn on the loop: about a millisecond.
 _TURN: Final = 20
@@ -58,6 +60,7 @@ class Judged:
     refused: list[RefusedEvent] = field(default_factory=list)
     dropped: dict[str, int] = field(default_factory=dict)
     unknown: dict[str, int] = field(default_factory=dict)
+    aliases: dict[str, int] = field(default_factory=dict)
     careful: int = 0
 
 
@@ -69,7 +72,7 @@ class Judge:
         self._rewriter = rewriter
 
     async def judge(
-        self, body: bytes, events: Sequence[DoorEvent] | Sequence[bytes], credential: Credential, now_ms: int
+        self, body: bytes, events: Sequence[DoorEvent | bytes], credential: Credential, now_ms: int
     ) -> Judged:
         """`body` is what the events were decoded from: one look at it spares one at each event."""
         judged = Judged()
@@ -95,9 +98,9 @@ class Judge:
             reason = f"event: expected at most {self._limits.max_event_bytes} bytes, came {len(raw)}."
             judged.refused.append(RefusedEvent(index, "too_large", "", reason))
             return
-        named, raw = self._rewriter.rewrite(raw, fast.credential, judged.dropped)
-        if named is not None:
-            judged.refused.append(RefusedEvent(index, *named))
+        objection, raw = self._rewriter.rewrite(raw, fast.credential, judged.dropped, judged.aliases)
+        if objection is not None:
+            judged.refused.append(RefusedEvent(index, *objection))
             return
         message = fast.reread(raw)
         if message is None:
@@ -118,7 +121,7 @@ class Judge:
 def canonical(verdict: Accepted) -> bytes:
     """The accepted event as a message: what is missing is left out."""
     event: AgentEvent = verdict.event
-    values = {name: value for name in FIELD_NAMES if name != "context" and (value := getattr(event, name)) is not None}
+    values = {name: value for name in _NAMES if name != "context" and (value := getattr(event, name)) is not None}
     if bytes(event.context) not in (b"", b"null"):
         values["context"] = event.context
     return ENCODER.encode(values)
@@ -158,13 +161,7 @@ class _Fast:
 
         `is_suspicious`: an e-mail address may stand in it.
         """
-        if event.workspace_id is None:
-            event.workspace_id = self._workspace
-        elif event.workspace_id != self._workspace:
-            return None
-        if event.environment is None:
-            event.environment = self._only
-        elif not self.credential.may_name(event.environment):
+        if not self._stamp(event):
             return None
         if not (self._has_identity(event) and _fits_parts(event) and _fits_money(event)):
             return None
@@ -178,10 +175,20 @@ class _Fast:
             return None
         if is_suspicious and may_hold_address(message):
             return None
-        for identifier in (event.session_id, event.actor_id):
-            if identifier is not None and "@" in identifier:
-                return None
-        return message
+        return None if "@" in (event.session_id or "") or "@" in (event.actor_id or "") else message
+
+    def _stamp(self, event: DoorEvent) -> bool:
+        """Fills in what the credential decides; False where the event names something else."""
+        if event.workspace_id is None:
+            force_setattr(event, "workspace_id", self._workspace)
+        elif event.workspace_id != self._workspace:
+            return False
+        if event.environment is None:
+            if self._only is not None:
+                force_setattr(event, "environment", self._only)
+        elif not self.credential.may_name(event.environment):
+            return False
+        return True
 
     def _has_identity(self, event: DoorEvent) -> bool:
         if _UUID(event.event_id) is None or event.event_id == NIL_UUID:
@@ -206,9 +213,9 @@ class _Fast:
 
 
 def _fits_parts(event: DoorEvent) -> bool:
-    if event.input_tokens is not None and (event.cache_read_tokens or event.cache_write_tokens):
-        if (event.cache_read_tokens or 0) + (event.cache_write_tokens or 0) > event.input_tokens:
-            return False
+    cached = (event.cache_read_tokens or 0) + (event.cache_write_tokens or 0)
+    if event.input_tokens is not None and cached > event.input_tokens:
+        return False
     if event.output_tokens is not None and event.reasoning_tokens:
         return event.reasoning_tokens <= event.output_tokens
     return True
@@ -246,7 +253,6 @@ def is_clean(value: object, levels: int) -> bool:
     return True
 
 
-def _add(into: dict[str, int], counts: "msgspec.Raw | object") -> None:
-    if isinstance(counts, dict):
-        for name, hits in counts.items():
-            into[name] = into.get(name, 0) + hits
+def _add(into: dict[str, int], counts: Mapping[str, int]) -> None:
+    for name, hits in counts.items():
+        into[name] = into.get(name, 0) + hits
