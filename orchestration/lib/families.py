@@ -81,7 +81,7 @@ def family_of(node: Node) -> Family:
     if node.resource_type == "seed":
         return Family.SEEDS
     try:
-        return Family(node.config.meta.family or "hourly")
+        return Family(node.config.meta.family)
     except ValueError:
         raise MeterhouseError(
             f"The model {node.name} names the family {node.config.meta.family!r}: say fast, hourly or daily in "

@@ -7,8 +7,8 @@ assets. A test of severity error blocks what is built from its model, as it does
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from dagster import AssetKey, DailyPartitionsDefinition, TableColumn, TableSchema
-from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings
+from dagster import AssetKey, AssetSpec, DailyPartitionsDefinition, TableColumn, TableSchema
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject
 
 from orchestration.lib.families import TIME_ZONE, Node, family_of, read_node
 
@@ -16,8 +16,11 @@ FAMILY_TAG: Final = "meterhouse/family"
 # Before anybody's data; the day that is running is a partition too, or nothing could be built on it.
 DAYS: Final = DailyPartitionsDefinition(start_date="2025-01-01", timezone=TIME_ZONE, end_offset=1)
 _KINDS: Final = {"bucketed": "table", "appended": "table", "seed": "seed"}
-# The prices' seeds are written from the installed package by the asset model_prices.
-PRICE_SEEDS: Final = frozenset({"model_prices", "model_aliases", "provider_aliases", "model_name_rules"})
+# What decides a price; the first two are written from the installed package by the asset model_prices.
+PRICE_SEEDS: Final = frozenset(
+    {"model_prices", "model_name_rules", "model_aliases", "provider_aliases", "model_price_overrides"}
+)
+_WRITTEN: Final = frozenset({"seed.meterhouse.model_prices", "seed.meterhouse.model_name_rules"})
 PRICES: Final = AssetKey(["model_prices"])
 
 
@@ -27,6 +30,10 @@ class Translator(DagsterDbtTranslator):
     def __init__(self, lineage: Mapping[str, Mapping[str, Any]] | None = None) -> None:
         super().__init__(DagsterDbtTranslatorSettings(enable_code_references=True))
         self._lineage = lineage or {}
+
+    def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> AssetSpec:
+        spec = super().get_asset_spec(manifest, unique_id, project)
+        return spec.merge_attributes(deps=[PRICES]) if unique_id in _WRITTEN else spec
 
     def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> AssetKey:
         if dbt_resource_props["resource_type"] == "source":
