@@ -1,7 +1,7 @@
 """The checks of the suites: each suite run once, its page written, its finding made.
 
-In: a Look, suites and the completeness watermark. Out: (suite, Finding) for each, in their order; a suite that cannot run
-is a finding that fails and says why.
+In: a Look, suites and the completeness watermark. Out: (suite, Finding) for each, in their order; a suite that cannot
+run is a finding that fails and says why.
 """
 
 from collections.abc import Iterator, Sequence

@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 
 import sqlalchemy as sa
 from great_expectations.core.metric_domain_types import MetricDomainTypes
-from great_expectations.execution_engine import ExecutionEngine, SqlAlchemyExecutionEngine
+from great_expectations.execution_engine.execution_engine import ExecutionEngine
+from great_expectations.execution_engine.sqlalchemy_execution_engine import SqlAlchemyExecutionEngine
 from great_expectations.expectations.expectation import BatchExpectation
 from great_expectations.expectations.metrics.metric_provider import metric_value
 from great_expectations.expectations.metrics.table_metric_provider import TableMetricProvider
@@ -28,7 +29,7 @@ _Kwargs = dict[str, Any]
 def _rows(engine: SqlAlchemyExecutionEngine, domain: _Kwargs, columns: Sequence[str], grouped: bool) -> list[Any]:
     """`select columns from batch`, grouped by all of them that are no aggregate."""
     selectable, _, _ = engine.get_compute_domain(domain_kwargs=domain, domain_type=MetricDomainTypes.TABLE)
-    query = sa.select(*(sa.text(column) for column in columns)).select_from(selectable)  # type: ignore[arg-type]
+    query = sa.select(*(sa.text(column) for column in columns)).select_from(selectable)
     if grouped:
         query = query.group_by(sa.text("1"), sa.text("2"))
     return list(engine.execute_query(query).fetchall())
@@ -151,7 +152,7 @@ class _LikePastWeeks(BatchExpectation):
         self,
         metrics: _Kwargs,
         runtime_configuration: _Kwargs | None = None,  # noqa: ARG002  # as Great Expectations calls it
-        execution_engine: ExecutionEngine | None = None,  # noqa: ARG002
+        execution_engine: ExecutionEngine[Any] | None = None,  # noqa: ARG002
     ) -> _Kwargs:
         return _answer(self.judge(metrics[self.metric_dependencies[0]]))
 
@@ -239,7 +240,7 @@ class ExpectColumnQuantileValuesToBeBetweenOnClickhouse(BatchExpectation):
         self,
         metrics: _Kwargs,
         runtime_configuration: _Kwargs | None = None,  # noqa: ARG002
-        execution_engine: ExecutionEngine | None = None,  # noqa: ARG002
+        execution_engine: ExecutionEngine[Any] | None = None,  # noqa: ARG002
     ) -> _Kwargs:
         rows, values = metrics[QuantilesNow.metric_name]
         lines = []

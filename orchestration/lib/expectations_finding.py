@@ -1,8 +1,8 @@
 """What a suite's outcome means for its check: how bad, one sentence, numbers.
 
-In: an Outcome. Out: a Finding. Failed expectations count by their severity: critical is an error, warning a warning, info
-only a number. A suite that judged nothing, for too little history or too few rows, passes and says so first, with the
-numbers that are missing.
+In: an Outcome. Out: a Finding. Failed expectations count by their severity: critical is an error, warning a warning,
+info only a number. A suite that judged nothing, for too little history or too few rows, passes and says so first,
+with the numbers that are missing.
 """
 
 from typing import Final
@@ -39,20 +39,19 @@ def judge_outcome(outcome: Outcome, more: Metadata) -> Finding:
     words.append(f"the hour from {outcome.hour:%Y-%m-%d %H:%M} UTC")
     found_weeks = [one.weeks_found for one in results if one.weeks_found is not None and one.weeks_needed]
     needed_weeks = [one.weeks_needed for one in results if one.weeks_needed]
-    rows: list[dict[str, Number]] = []
-    for result in results:
-        for line in result.lines:
-            rows.append(
-                {
-                    "expectation": result.expectation.type,
-                    "severity": result.expectation.severity,
-                    "what": str(line["subject"]),
-                    "verdict": str(line["verdict"]),
-                    "seen": str(line["observed"]),
-                    "at_least": "" if line["low"] is None else str(line["low"]),
-                    "at_most": "" if line["high"] is None else str(line["high"]),
-                }
-            )
+    rows: list[dict[str, Number]] = [
+        {
+            "expectation": result.expectation.type,
+            "severity": result.expectation.severity,
+            "what": str(line["subject"]),
+            "verdict": str(line["verdict"]),
+            "seen": str(line["observed"]),
+            "at_least": "" if line["low"] is None else str(line["low"]),
+            "at_most": "" if line["high"] is None else str(line["high"]),
+        }
+        for result in results
+        for line in result.lines
+    ]
     rows.sort(key=lambda row: row["verdict"] != "unexpected")
     return Finding(
         level,

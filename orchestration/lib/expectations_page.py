@@ -6,7 +6,7 @@ Whatever comes from data or from a suite is escaped: names of models and tools a
 
 import html
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from orchestration.lib.expectations_run import Outcome, Result
+from orchestration.lib.quality_finding import Number
 
 KEPT: Final = 50
 _MOST_LINES: Final = 500
@@ -21,7 +22,8 @@ _MOST_LINES: Final = 500
 _STYLE: Final = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem; color: #1c2430; }
 h1 { font-size: 1.4rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
-table { border-collapse: collapse; width: 100%; } th, td { text-align: left; padding: .3rem .7rem; border-bottom: 1px solid #dde3ea; }
+table { border-collapse: collapse; width: 100%; }
+th, td { text-align: left; padding: .3rem .7rem; border-bottom: 1px solid #dde3ea; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; }
 .unexpected, .failed { color: #b3261e; font-weight: 600; } .expected { color: #1f7a3d; } .unjudged { color: #7a5c00; }
 pre { background: #f4f6f8; padding: 1rem; overflow-x: auto; } .quiet { color: #5b6673; }
@@ -52,8 +54,8 @@ def render_html(outcome: Outcome, now: datetime) -> str:
 <h1>{_text(suite.asset)}: {_text(suite.check)}</h1>
 <p>{_text(suite.description)}</p>
 <p class="{"failed" if failed else "expected"}">{_text(words)}</p>
-<p class="quiet">The hour from {outcome.hour:%Y-%m-%d %H:%M} UTC, everything being in up to {outcome.as_of:%Y-%m-%d %H:%M:%S} UTC;
-looked at {now:%Y-%m-%d %H:%M:%S} UTC. Suite: {_text(suite.shown)}</p>
+<p class="quiet">The hour from {outcome.hour:%Y-%m-%d %H:%M} UTC, everything being in up to
+{outcome.as_of:%Y-%m-%d %H:%M:%S} UTC; looked at {now:%Y-%m-%d %H:%M:%S} UTC. Suite: {_text(suite.shown)}</p>
 {sections}
 <h2>What was looked at</h2>
 <pre>{_text(outcome.sql)}</pre>
@@ -96,9 +98,8 @@ def _section(index: int, result: Result) -> str:
 {history}{error}{table if rows else ""}"""
 
 
-def _worst_first(result: Result) -> Sequence[dict[str, object]]:
-    lines = [dict(line) for line in result.lines]
-    return sorted(lines, key=lambda line: str(line["verdict"]) != "unexpected")[:_MOST_LINES]
+def _worst_first(result: Result) -> Sequence[Mapping[str, Number]]:
+    return sorted(result.lines, key=lambda line: str(line["verdict"]) != "unexpected")[:_MOST_LINES]
 
 
 def _class(verdict: str) -> str:

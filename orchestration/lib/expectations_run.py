@@ -1,8 +1,8 @@
 """Runs suites on ClickHouse through Great Expectations and its SQLAlchemy dialect `clickhousedb://`.
 
-In: a Look, suites, and the moment everything before which is in. Out: an Outcome a suite. Great Expectations is imported
-here, inside functions, without its analytics, and keeps nothing on disk. What a suite has wrong that only Great
-Expectations knows (no such expectation, kwargs it does not take) raises SettingsError with file, key and expectation.
+In: a Look, suites, and the moment everything before which is in. Out: an Outcome a suite. Great Expectations is
+imported here, inside functions, without its analytics, and keeps nothing on disk. What a suite has wrong that only
+Great Expectations knows (no such expectation, kwargs it does not take) is a SettingsError with file, key and expectation.
 """
 
 import logging
@@ -22,8 +22,8 @@ from orchestration.lib.quality_manifest import database_of
 from orchestration.lib.quality_pipeline import loaded_topics
 
 if TYPE_CHECKING:
-    from great_expectations.data_context import EphemeralDataContext
-    from great_expectations.datasource.fluent import SQLDatasource
+    from great_expectations.data_context.data_context.ephemeral_data_context import EphemeralDataContext
+    from great_expectations.datasource.fluent.sql_datasource import SQLDatasource
 
 HOUR = timedelta(hours=1)
 
@@ -98,7 +98,7 @@ def _connected(settings: Settings) -> "Iterator[tuple[EphemeralDataContext, SQLD
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     import great_expectations as gx
     from great_expectations.data_context.types.base import ProgressBarsConfig
-    from great_expectations.exceptions import GreatExpectationsError
+    from great_expectations.exceptions.exceptions import GreatExpectationsError
 
     from orchestration.lib import expectations_custom  # noqa: F401  # registers our expectations
 
@@ -130,20 +130,24 @@ def _run(
         made.add_expectation(_expectation(suite, index, one))
     validation = gx.ValidationDefinition(name=suite.file.stem, data=batch, suite=context.suites.add(made))
     ran = context.validation_definitions.add(validation).run(result_format="SUMMARY")
-    results = []
     # They come back in an order of their own; the index went along as meta.
-    for found in sorted(ran.results, key=lambda one: one.expectation_config.meta["index"]):
-        results.append(_result(suite.expectations[found.expectation_config.meta["index"]], found))
+    found = {int(one.expectation_config.meta["index"]): one for one in ran.results if one.expectation_config}
+    results = [_result(one, found[index]) for index, one in enumerate(suite.expectations)]
     return Outcome(suite, as_of, last_complete_hour(as_of), sql, results)
 
 
 def _expectation(suite: Suite, index: int, one: Expectation) -> Any:  # theirs, which says Any
-    from great_expectations.exceptions import ExpectationNotFoundError
+    from great_expectations.exceptions.exceptions import ExpectationNotFoundError
     from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+    from great_expectations.expectations.metadata_types import FailureSeverity
 
     key = f"{suite.shown}, key expectations[{index}]"
     made = ExpectationConfiguration(
-        type=one.type, kwargs=dict(one.kwargs), meta={"index": index}, severity=one.severity, notes=one.notes or None
+        type=one.type,
+        kwargs=dict(one.kwargs),
+        meta={"index": index},
+        severity=FailureSeverity(one.severity),
+        notes=one.notes or None,
     )
     try:
         return made.to_domain_obj()

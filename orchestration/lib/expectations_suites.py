@@ -1,8 +1,8 @@
 """Suites of expectations as people write them: orchestration/expectations/suites/*.yml.
 
-In: the folder. Out: a Suite a file, sorted by name, checked as far as that goes without Great Expectations, whose import
-takes seconds: the kwargs of expectations of ours wholly, of stock ones when they run. A wrong file raises SettingsError
-with the file, the key and what was expected.
+In: the folder. Out: a Suite a file, sorted by name, checked as far as that goes without Great Expectations, whose
+import takes seconds: the kwargs of expectations of ours wholly, of stock ones when they run. A wrong file raises
+SettingsError with the file, the key and what was expected.
 """
 
 import re

@@ -108,7 +108,7 @@ def judge_volume(measured: Iterable[Measured], rule: Volume) -> Judgement:
 
 
 def judge_quantiles(measured: Iterable[Measured], rule: Quantiles) -> Judgement:
-    """Quantiles of each group against the lowest and the highest of the past weeks in which the group had enough rows."""
+    """Quantiles of each group against the lowest and the highest of the past weeks that had enough rows of it."""
     weeks = _Weeks.of(measured)
     lines = []
     for group, by_week in _largest_first(weeks.by_group):

@@ -1,7 +1,6 @@
-"""Completeness on the embedded stack: what was produced is landed or a dead letter, and a single missing row is found."""
+"""Completeness on the embedded stack: what was produced is landed or a dead letter, and one missing row is found."""
 
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -65,12 +64,12 @@ def event(**fields: object) -> bytes:
 
 
 @pytest.fixture
-def house(settings: Settings, warehouse: Client) -> Iterator[House]:
+def house(settings: Settings, warehouse: Client) -> House:
     migrate(warehouse, Layout(settings.database_prefix, "", settings.retention_days), say=lambda _: None)
     made = settings.model_copy(update={"agent_event_topics": ("agent_events", "agent_events_eu"), "batch_age_s": 0.1})
     with KafkaAdmin(made.bootstrap, made.kafka_options) as admin:
         admin.ensure_topics(TopicSpec(made.topic(name), 3) for name in made.agent_event_topics)
-    yield House(made, warehouse)
+    return House(made, warehouse)
 
 
 def test_every_offset_is_accounted_for_and_a_row_that_is_gone_is_named(house: House) -> None:

@@ -1,4 +1,4 @@
-"""Suites on the embedded engine: each finds the fault it is for, and a young installation is told apart from a sound one."""
+"""Suites on the embedded engine: each finds the fault it is for, and a young installation is told from a sound one."""
 
 import socket
 import uuid
@@ -21,7 +21,8 @@ from orchestration.lib.expectations_check import check_suites
 from orchestration.lib.expectations_suites import Suite, load_suites, read_suite
 from orchestration.lib.quality_finding import Finding, Level, Look
 from orchestration.lib.quality_thresholds import load_thresholds
-from tests.conftest import Engine, drop_databases
+from tests.conftest import drop_databases
+from tests.support.shared import Engine
 
 AS_OF = datetime(2026, 11, 20, 12, 20, tzinfo=UTC)
 NOW = "toDateTime('2026-11-20 11:00:00', 'UTC')"
@@ -149,6 +150,7 @@ def test_an_installation_without_events_has_nothing_to_judge_and_says_so(house: 
 
 
 NOW_ROWS = f"occurred_hour = {NOW}"
+EVENT_TABLE = "{intermediate}.int_agent_events"
 FAULTS: Mapping[str, tuple[str, str, Level, str]] = {
     "a producer that fell silent": (
         f"alter table {{intermediate}}.int_agent_events delete where {NOW_ROWS} and rowNumberInAllBlocks() >= 0",
@@ -159,8 +161,7 @@ FAULTS: Mapping[str, tuple[str, str, Level, str]] = {
         "intermediate/int_agent_events:volume_like_past_weeks", Level.WARN, "rows of tool_call is 0",
     ),
     "a loop": (
-        "insert into {intermediate}.int_agent_events select * from {intermediate}.int_agent_events "
-        f"array join range(5) where {NOW_ROWS}",
+        f"insert into {EVENT_TABLE} select * from {EVENT_TABLE} array join range(5) where {NOW_ROWS}",
         "intermediate/int_agent_events:volume_like_past_weeks", Level.ERROR, "rows is 2400",
     ),
     "a slow model": (
@@ -180,7 +181,7 @@ FAULTS: Mapping[str, tuple[str, str, Level, str]] = {
         "intermediate/int_llm_calls:tokens_like_past_weeks", Level.WARN, "p50 of input_tokens",
     ),
     "calls without tokens": (
-        f"alter table {{intermediate}}.int_agent_events update input_tokens = null where {NOW_ROWS} and status = 'error'",
+        f"alter table {EVENT_TABLE} update input_tokens = null where {NOW_ROWS} and status = 'error'",
         "intermediate/int_llm_calls:tokens_like_past_weeks", Level.ERROR, "share of has_tokens is 0.8",
     ),
     "a model nobody called before": (
@@ -188,8 +189,7 @@ FAULTS: Mapping[str, tuple[str, str, Level, str]] = {
         "intermediate/int_llm_calls:models_like_past_weeks", Level.WARN, "no past week had is 0.3",
     ),
     "errors of another kind": (
-        f"alter table {{intermediate}}.int_agent_events update error_class = 'permission' where {NOW_ROWS} "
-        "and error_class != ''",
+        f"alter table {EVENT_TABLE} update error_class = 'permission' where {NOW_ROWS} and error_class != ''",
         "intermediate/int_agent_events:error_classes_like_past_weeks", Level.WARN, "distance of error_class",
     ),
     "a field that producers left out": (
@@ -197,8 +197,9 @@ FAULTS: Mapping[str, tuple[str, str, Level, str]] = {
         "raw/agent_events:fields_filled_like_past_weeks", Level.WARN, "share of is_filled of llm_call.agent is 0.0",
     ),
     "a field nobody knows": (
-        "insert into {ops}.load_batches (topic, topic_id, first_offset, last_offset, judged_at, dropped_fields) "
-        f"select topic, 't', 99, 99, {NOW} + interval 9 minute, map('modle', 40) from {{ops}}.load_batches limit 1",
+        BATCHES.replace("'{topic}'", "topic").replace("map('prompt', 90)", "map('modle', 40)").replace(
+            "numbers({weeks})", "{ops}.load_batches cross join (select 0 as number) limit 1"
+        ),
         "raw/agent_events:unknown_fields_like_past_weeks", Level.WARN, "share of field that no past week had",
     ),
 }  # fmt: skip
@@ -286,7 +287,8 @@ def test_what_only_great_expectations_knows_is_said_by_the_check_and_keeps_no_ot
     house: House, tmp_path: Path, expectation: str, expected: str
 ) -> None:
     (tmp_path / "mine.yml").write_text(
-        f"asset: raw/agent_events\ncheck: mine\ndescription: A suite of mine.\nquery: select 1 as x\nexpectations: [{expectation}]"
+        "asset: raw/agent_events\ncheck: mine\ndescription: A suite of mine.\nquery: select 1 as x\n"
+        f"expectations: [{expectation}]"
     )
     sound = [suite for suite in load_suites() if suite.check == "schema_as_migrated"]
 
