@@ -15,7 +15,7 @@ from ingest.api.credential import Credential
 from ingest.contracts.denial import count, denied
 from ingest.contracts.fields import FIELD_NAMES, RAW_IDENTIFIER_FIELDS
 from ingest.contracts.privacy import DECODER
-from ingest.contracts.pseudonyms import PROMPT_RULES, USER_NAMES, Pseudonyms
+from ingest.contracts.pseudonyms import USER_NAMES, Pseudonyms, is_prompt
 
 FIELD_ALIASES: Final[Mapping[str, str]] = {
     "ts": "occurred_at",
@@ -81,17 +81,17 @@ class Rewriter:
                 rule = None if place is event and name in FIELD_NAMES else denied(name)
                 if rule is None:
                     continue
-                target, made = self._pseudonym(rule[1], workspace_id, value)
+                target, made = self._pseudonym(name, rule[1], workspace_id, value)
                 if target and made is not None:
                     if not event.get(target):
                         event[target] = made
                     del place[name]
                     count(dropped, rule[1])
 
-    def _pseudonym(self, rule: str, workspace_id: str, value: object) -> tuple[str, str | None]:
+    def _pseudonym(self, name: str, rule: str, workspace_id: str, value: object) -> tuple[str, str | None]:
         if rule in USER_NAMES:
             return "actor_id", self.pseudonyms.actor(workspace_id, value)
-        if rule in PROMPT_RULES:
+        if is_prompt(name, rule):
             return "prompt_hash", self.pseudonyms.prompt(workspace_id, value)
         return "", None
 

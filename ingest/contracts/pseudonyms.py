@@ -32,7 +32,9 @@ message_history conversation_history gen_ai_prompt gen_ai_input_messages gen_ai_
 llm_input_messages input_value traceloop_entity_input ai_prompt all_messages_events
 """)
 )
-"""Rules whose value is, or is part of, what a model was asked."""
+"""Rules whose value is, or is part of, what a model was asked, unless the name says that it is an answer."""
+
+_ANSWERS: Final = ("output", "response", "completion", "reply", "answer", "result")
 
 _DIGITS: Final = 32
 
@@ -43,6 +45,12 @@ class IdentityKey:
 
     key_id: str
     secret: bytes = field(repr=False)
+
+
+def is_prompt(name: str, rule: str) -> bool:
+    """Whether an attribute denied by this rule holds what a model was asked."""
+    lower = name.lower()
+    return rule in PROMPT_RULES and not any(word in lower for word in _ANSWERS)
 
 
 class Pseudonyms:
