@@ -27,8 +27,9 @@ from orchestration.lib.environments import schedule_status
 from orchestration.lib.families import RHYTHMS, TIME_ZONE, Family, Node, family_of
 from orchestration.lib.translator import PRICE_SEEDS
 
-# One run at a time of each value: dagster.yaml.
-FAMILY_RUN_TAG: Final = "meterhouse/one_at_a_time"
+# One run at a time of each value, and few heavy ones beside the family that alerts stand on: dagster.yaml.
+ONE_AT_A_TIME: Final = "meterhouse/one_at_a_time"
+HEAVY: Final = {"meterhouse/weight": "heavy"}
 UNFINISHED: Final = [
     DagsterRunStatus.QUEUED,
     DagsterRunStatus.NOT_STARTED,
@@ -57,7 +58,7 @@ def _arrivals(name: str, selection: AssetSelection, description: str, **config: 
         name,
         selection,
         description=description,
-        tags={BUILD_TAG: ARRIVALS, FAMILY_RUN_TAG: name},
+        tags={BUILD_TAG: ARRIVALS, ONE_AT_A_TIME: name, **({} if name == "fast" else HEAVY)},
         config={"ops": {OP: {"config": config}}} if config else None,
     )
 
@@ -96,7 +97,7 @@ backfill_days = define_asset_job(
     "backfill_days",
     AssetSelection.assets(*_keys(*_MODELS, only_bucketed=True)).without_checks(),
     description="Rebuilds the chosen days of every table built by days, in their order",
-    tags={FAMILY_RUN_TAG: "backfill_days"},
+    tags={ONE_AT_A_TIME: "backfill_days", **HEAVY},
 )
 JOBS: Final[Sequence[UnresolvedAssetJobDefinition]] = (
     fast, marts, hourly, daily, everything, price_restatement, full_refresh, backfill_days,
