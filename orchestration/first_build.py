@@ -8,6 +8,7 @@ stack stays up.
 
 import time
 from collections.abc import Collection, Iterator
+from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
@@ -21,8 +22,7 @@ from orchestration.parts import page
 from orchestration.serve import LOCATION
 
 TAG: Final = "meterhouse/first_build"
-# The job that Dagster makes of any selection of assets.
-_JOB: Final = "__ASSET_JOB"
+_JOB: Final = "everything"
 _UNFINISHED: Final = ("QUEUED", "NOT_STARTED", "STARTING", "STARTED")
 # Far above what the slowest model takes; a run that says nothing for so long will not end while one waits.
 _SILENT_FOR_S: Final = 900.0
@@ -204,13 +204,17 @@ def _unfinished(address: str) -> str | None:
 
 def _launch(address: str, keys: Collection[_Key]) -> str:
     """Puts one run of these assets into the queue; returns its id."""
+    # Brings Dagster with it, which an `up` with nothing to build need not wait for.
+    from orchestration.lib.building import ARRIVALS, BUILD_TAG
+
     selector = {
         "repositoryLocationName": LOCATION,
         "repositoryName": "__repository__",
         "pipelineName": _JOB,
         "assetSelection": [{"path": key.path} for key in keys],
     }
-    metadata = {"tags": [{"key": TAG, "value": "true"}]}
+    tags = {TAG: "true", BUILD_TAG: ARRIVALS, "dagster/partition": f"{datetime.now(UTC):%Y-%m-%d}"}
+    metadata = {"tags": [{"key": name, "value": value} for name, value in tags.items()]}
     params = {"mode": "default", "runConfigData": {}, "selector": selector, "executionMetadata": metadata}
     launch = ask(address, _LAUNCH, _Launched, {"params": params}).launch_pipeline_execution
     if launch.run is None:

@@ -1,6 +1,6 @@
 """One run of some assets by Dagster in this process, watched.
 
-In: asset keys, the definitions, an instance, a console. Out: what was materialized and how every check ended, in order.
+In: a job, which of its assets, an instance, a console. Out: what was materialized and how every check ended, in order.
 What the run itself prints (Dagster's events, dbt's lines, the loader's log) goes to a file: of a terminal, only the
 progress is shown. A step that fails does not raise; it is in the outcome.
 """
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
-from dagster import AssetCheckEvaluation, AssetKey, DagsterEventType, DagsterInstance, Definitions, EventLogEntry
+from dagster import AssetCheckEvaluation, AssetKey, DagsterEventType, DagsterInstance, EventLogEntry, JobDefinition
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -34,11 +34,15 @@ class Outcome:
 
 
 def execute(
-    keys: Collection[AssetKey], definitions: Definitions, instance: DagsterInstance, console: Console, log: Path
+    job: JobDefinition,
+    keys: Collection[AssetKey],
+    instance: DagsterInstance,
+    console: Console,
+    log: Path,
+    *,
+    day: str | None = None,
 ) -> Outcome:
-    """Materializes these assets with their checks; returns when all that could run has run."""
-    job = definitions.resolve_implicit_job_def_def_for_assets(keys)
-    assert job is not None, "the keys are of these definitions"
+    """Materializes these assets with their checks, noted under partition `day`; returns when all that could has run."""
     outcome, run_id = Outcome(), str(uuid.uuid4())
     columns = (
         TextColumn("Dagster"),
@@ -58,7 +62,9 @@ def execute(
                     bar.update(task, completed=len(outcome.metadata), now=now)
 
             instance.add_event_listener(run_id, see)
-            job.execute_in_process(instance=instance, run_id=run_id, raise_on_error=False, asset_selection=list(keys))
+            job.execute_in_process(
+                instance=instance, run_id=run_id, raise_on_error=False, asset_selection=list(keys), partition_key=day
+            )
     stats = instance.get_run_stats(run_id)
     outcome.seconds = (stats.end_time or 0.0) - (stats.start_time or 0.0)
     return outcome

@@ -8,6 +8,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from rich.console import Group, RenderableType
@@ -62,13 +63,14 @@ def _run(demo: Demo, *, is_raw: bool) -> "Outcome":
     graph = definitions.resolve_asset_graph()
     keys = [key for key in graph.materializable_asset_keys if (key.path[0] == LANDED[0]) == is_raw]
     with DagsterInstance.get() as instance:
-        outcome = execute(keys, definitions, instance, demo.console, demo.settings.home / "logs" / "dagster-demo.log")
+        log = demo.settings.home / "logs" / "dagster-demo.log"
+        job = definitions.resolve_job_def("everything")
+        outcome = execute(job, keys, instance, demo.console, log, day=f"{datetime.now(UTC):%Y-%m-%d}")
     missing = [key for key in keys if key not in outcome.metadata]
     if missing:
         why = outcome.failures[0] if outcome.failures else "Dagster named no reason"
         raise MeterhouseError(
-            f"Dagster did not build {missing[0].to_user_string()} (and {len(missing) - 1} more): {why}. "
-            f"See {demo.settings.home}/logs/dagster-demo.log."
+            f"Dagster did not build {missing[0].to_user_string()} (and {len(missing) - 1} more): {why}. See {log}."
         )
     return outcome
 

@@ -41,7 +41,8 @@ def test_what_was_built_checked_and_broken_is_told_and_the_terminal_stays_clean(
     log = tmp_path / "logs" / "run.log"
     keys = [AssetKey("landed"), AssetKey("broken"), AssetKey("behind")]
     with DagsterInstance.ephemeral() as instance:
-        outcome = execute(keys, definitions, instance, Console(file=StringIO()), log)
+        job = definitions.resolve_implicit_global_asset_job_def()
+        outcome = execute(job, keys, instance, Console(file=StringIO()), log)
     assert outcome.metadata == {AssetKey("landed"): {"rows": 7}}
     assert [check.check_name for check in outcome.failed_checks] == ["positive"]
     assert "broken" in outcome.failures[0]
