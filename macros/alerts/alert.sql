@@ -68,8 +68,9 @@
             {% set clock.as_of = '(select toUnixTimestamp(max(as_of)) from ' ~ node.relation_name ~ ')' %}
         {% endif %}
     {% endfor %}
+    {% set now = "toDateTime64('" ~ var('now') ~ "', 3, 'UTC')" if var('now') else 'now64(3)' %}
     {% set found = run_query(
-        'select toUnixTimestamp64Milli(now64(3)), ' ~ clock.as_of ~ ', argMax(rule_version, evaluated_at) from '
+        'select toUnixTimestamp64Milli(' ~ now ~ '), ' ~ clock.as_of ~ ', argMax(rule_version, evaluated_at) from '
         ~ evaluations ~ " where rule_id = '" ~ rule_id ~ "'"
     ).rows[0] %}
     {{ return({'ms': found[0] | int, 'as_of_s': found[1] | int, 'rule_version': found[2]}) }}

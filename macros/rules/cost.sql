@@ -26,9 +26,12 @@
     pace_days          how far back a forecast looks for what a weekday costs
     unpriced_share     of a workspace's model calls of today and yesterday that may go without a price
     unpriced_min_calls and as many of them before somebody is told
-    burst_factor       times its usual cost a minute that an agent may reach: a day at work is two to three times the mean
-                       of a week with its nights, a loop is fifty times
+    burst_factor       times what an agent usually costs at this hour that it may reach: a busy hour is two to three times
+                       an ordinary one, a loop is fifty times
+    burst_over_peak    and times what one quarter of an hour in a hundred of the last week cost at least: an agent of few,
+                       dear runs is not in a loop when three of them fall together
     burst_min_usd      USD a minute below which no burst is called one
+    burst_min_calls    model calls in the quarter of an hour below which none is: a loop calls
 #}
 {% macro cost_policy(name) -%}
     {{- {
@@ -41,7 +44,9 @@
         'unpriced_share': 0.05,
         'unpriced_min_calls': 20,
         'burst_factor': 5,
+        'burst_over_peak': 2,
         'burst_min_usd': 0.1,
+        'burst_min_calls': 20,
     }[name] -}}
 {%- endmacro %}
 

@@ -9,3 +9,11 @@
     {%- endif -%}
     {{ '(1 = 1)' if built_to is none else change_id ~ ' <= ' ~ built_to }}
 {%- endmacro %}
+
+{# The wall clock as a DateTime in UTC: the moved one, else the moved watermark, else when it was read. #}
+{% macro wall_clock(as_of, read_at) -%}
+    {%- if var("now") -%} toDateTime('{{ var("now") }}', 'UTC')
+    {%- elif var("as_of") -%} {{ as_of }}
+    {%- else -%} toDateTime({{ read_at }}, 'UTC')
+    {%- endif -%}
+{%- endmacro %}

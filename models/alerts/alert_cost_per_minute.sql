@@ -1,62 +1,110 @@
 with
 
-agent_metrics as (
-    select * from {{ ref('agent_metrics_1m') }}
-),
-
+-- The newest complete minute ends `until_at`; its quarter of an hour is the one that is judged.
 clock as (
-    select toStartOfMinute(as_of) as until_at from {{ ref('slo_clock') }}
+    select
+        toStartOfMinute(as_of) as until_at,
+        toStartOfHour(until_at - interval 15 minute) as this_hour
+    from {{ ref('slo_clock') }}
+    where not is_unknown
 ),
 
--- Quarters of an hour back from the newest complete minute, 0 the newest; the last six hours
--- are judged, the seven days before them are what is usual: no incident becomes its own measure.
+like_hours as (
+    {{ like_hours('clock', 'this_hour') }}
+),
+
+-- With the hour before and the one after: work does not begin on the minute.
+around_hours as (
+    select
+        basis,
+        like_hour,
+        like_hour + toIntervalHour(arrayJoin([-1, 0, 1])) as hour
+    from like_hours
+),
+
+minutes as (
+    select
+        workspace_id,
+        agent,
+        minute,
+        calls,
+        {{ usd('cost_usd') }} as usd
+    from {{ ref('agent_metrics_1m') }}
+    where
+        minute < (select until_at from clock)
+        and (
+            minute >= (select until_at - interval 6 hour - interval 7 day from clock)
+            or toStartOfHour(minute) in (select hour from around_hours)
+        )
+),
+
+-- Quarters of an hour back from now, 0 the newest. The last six hours are judged and the seven days
+-- before them are what is usual: no incident becomes its own measure.
+quarters as (
+    select
+        minutes.workspace_id as workspace_id,
+        minutes.agent as agent,
+        toUInt32(intDiv(dateDiff('minute', minutes.minute, clock.until_at) - 1, 15)) as quarter,
+        any(clock.until_at) as quarters_until,
+        min(minutes.minute) as first_minute,
+        sum(minutes.calls) as calls,
+        sum(minutes.usd) as usd
+    from minutes
+    cross join clock
+    group by
+        workspace_id,
+        agent,
+        quarter
+),
+
+-- What the dearest of a hundred quarters cost: the six dearest of a week are nobody's measure.
 agents as (
     select
-        agent_metrics.workspace_id as workspace_id,
-        agent_metrics.agent as agent,
-        any(clock.until_at) as until_at,
-        sumMapIf(
-            map(
-                toUInt8(intDiv(dateDiff('minute', minute, clock.until_at) - 1, 15)),
-                {{ usd('cost_usd') }}
-            ),
-            minute >= clock.until_at - interval 6 hour
-        ) as cost_by_quarter,
-        sumIf({{ usd('cost_usd') }}, minute < clock.until_at - interval 6 hour) as usual_cost_usd,
-        least(
-            dateDiff('minute', min(minute), any(clock.until_at)) - 360, 10080
-        ) as usual_minutes
-    from agent_metrics
-    cross join clock
-    where
-        minute < clock.until_at
-        and minute >= clock.until_at - interval 6 hour - interval 7 day
+        workspace_id,
+        agent,
+        any(quarters_until) as until_at,
+        min(first_minute) as known_since,
+        sumIf(calls, quarter = 0) as calls_now,
+        sumMapIf(map(quarter, usd), quarter < 24) as usd_by_quarter,
+        arrayReverseSort(groupArrayIf(usd, quarter between 24 and 695)) as usual_quarters,
+        least(intDiv(dateDiff('minute', known_since, until_at), 15) - 24, 672) as known_quarters,
+        toFloat64(usual_quarters[toUInt32(ceil(known_quarters / 100))]) / 15 as peak_usd_a_minute
+    from quarters
     group by
         workspace_id,
         agent
-    having usual_minutes >= 1440
+    having known_quarters >= 96
 ),
 
+{{ usual_spending('minutes', 'agents', 'around_hours') }},
+
+-- Where there are no two hours like this one, the dearest quarters are what is usual.
 with_limit as (
     select
-        *,
+        agents.*,
         greatest(
-            {{ cost_policy('burst_factor') }} * toFloat64(usual_cost_usd) / usual_minutes,
+            {{ cost_policy('burst_factor') }}
+            * coalesce(usual.usual_usd_a_minute, agents.peak_usd_a_minute),
+            {{ cost_policy('burst_over_peak') }} * agents.peak_usd_a_minute,
             {{ cost_policy('burst_min_usd') }}
         ) as limit_usd_a_minute,
-        arrayMap(quarter -> toFloat64(cost_by_quarter[quarter]) / 15, range(24)) as usd_a_minute,
+        arrayMap(
+            quarter -> toFloat64(agents.usd_by_quarter[toUInt32(quarter)]) / 15, range(24)
+        ) as usd_a_minute,
         arrayFirstIndex(usd -> usd <= limit_usd_a_minute, usd_a_minute) as first_quiet,
-        if(first_quiet = 0, 24, first_quiet - 1) as quarters
+        if(first_quiet = 0, 24, first_quiet - 1) as burst_quarters
     from agents
+    left join usual
+        on agents.workspace_id = usual.workspace_id and agents.agent = usual.agent
 ),
 
 firing as (
     select
         *,
         usd_a_minute[1] as value_usd,
-        until_at - toIntervalMinute(15 * quarters) as since
+        until_at - toIntervalMinute(15 * burst_quarters) as since
     from with_limit
-    where quarters > 0
+    where burst_quarters > 0 and calls_now >= {{ cost_policy('burst_min_calls') }}
 ),
 
 final as (

@@ -1,4 +1,10 @@
-{{ config(materialized='board', order_by=['evaluated_at'], ttl='toDateTime(evaluated_at) + interval 30 day') }}
+{{
+    config(
+        materialized='board',
+        order_by=['evaluated_at'],
+        ttl='toDateTime(evaluated_at) + interval 30 day',
+    )
+}}
 {% for alert in alert_models() %}
 -- depends_on: {{ ref(alert) if not execute else alert }}
 {% endfor %}

@@ -15,18 +15,7 @@ last_minutes as (
 -- The same hour of the last four weeks; where there are not two of them, of the last seven days
 -- that are a working day or a week's end like this one.
 past_hours as (
-    select
-        hour - interval week week as hour,
-        'week' as basis
-    from last_minutes
-    array join [1, 2, 3, 4] as week
-    union all
-    select
-        hour - interval day day as hour,
-        'day' as basis
-    from last_minutes
-    array join [1, 2, 3, 4, 5, 6, 7] as day
-    where (toDayOfWeek(hour - interval day day) > 5) = (toDayOfWeek(hour) > 5)
+    {{ like_hours('last_minutes', 'hour') }}
 ),
 
 workspaces as (
@@ -46,7 +35,7 @@ past_traffic as (
         count() as busy,
         sum(events) as events
     from traffic
-    where hour in (select hour from past_hours)
+    where hour in (select like_hour from past_hours)
     group by
         workspace_id,
         hour
@@ -65,8 +54,8 @@ usual as (
     left join past_traffic
         on
             workspaces.workspace_id = past_traffic.workspace_id
-            and past_hours.hour = past_traffic.hour
-    where past_hours.hour >= workspaces.first_minute
+            and past_hours.like_hour = past_traffic.hour
+    where past_hours.like_hour >= workspaces.first_minute
     group by
         workspace_id,
         basis

@@ -22,12 +22,12 @@ newest as (
     limit 1
 ),
 
--- Where nothing ever arrived there is nothing to know. With a moved clock (var as_of) the wall
--- clock stands still too.
+-- Where nothing ever arrived there is nothing to know. With a moved watermark (var as_of) the wall
+-- clock stands still too, unless it is moved itself (var now).
 final as (
     select
         newest.as_of as as_of,
-        {{ "newest.as_of" if var("as_of") else "toDateTime(newest.built_at, 'UTC')" }} as judged_at,
+        {{ wall_clock("newest.as_of", "newest.built_at") }} as judged_at,
         toBool(newest.complete_to is not null) as has_loader,
         toBool(hours.has_events and newest.as_of = toDateTime(0, 'UTC')) as is_unknown,
         toUInt32(
