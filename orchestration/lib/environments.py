@@ -33,6 +33,10 @@ RUNS: Final[Mapping[str, frozenset[Environment]]] = {
     "arrivals": EVERYWHERE,
     "housekeeping": EVERYWHERE,
     "prices": EVERYWHERE,
+    "check_pipeline_every_ten_minutes": EVERYWHERE,
+    "check_expectations_hourly": EVERYWHERE,
+    "check_completeness_hourly": EVERYWHERE,
+    "check_house_daily": EVERYWHERE,
     # Alerts are judged everywhere; where messages leave the house is deliver_in of alert_routes.yaml.
     "slo_breach": EVERYWHERE,
     "budget": EVERYWHERE,

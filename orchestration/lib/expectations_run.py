@@ -2,7 +2,7 @@
 
 In: a Look, suites, and the moment everything before which is in. Out: an Outcome a suite. Great Expectations is
 imported here, inside functions, without its analytics, and keeps nothing on disk. What a suite has wrong that only
-Great Expectations knows (no such expectation, kwargs it does not take) is a SettingsError with file, key and expectation.
+Great Expectations knows (no such expectation, kwargs it does not take) is a SettingsError with file and key.
 """
 
 import logging

@@ -32,6 +32,7 @@ class Meta(msgspec.Struct, frozen=True):
     bucket: str | None = None
     bucket_column: str | None = None
     change_logs: list[str] = []
+    family: str | None = None
 
 
 class Config(msgspec.Struct, frozen=True):
