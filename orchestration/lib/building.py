@@ -21,6 +21,7 @@ from dagster_dbt.compat import DBT_PYTHON_VERSION
 
 from ingest.building.dbt import Node as Result
 from ingest.building.dbt import environment, project_folder
+from orchestration.lib import lineage
 from orchestration.lib import manifest as manifests
 from orchestration.lib.dbt_args import Build, Days, Selected, dbt_args
 from orchestration.lib.families import Node, read_node
@@ -127,7 +128,15 @@ def run_dbt(
                 context.log_event(AssetMaterialization(key, partition=day))
         else:
             yield event
+    if context.run.job_name != "fast":
+        note_lineage(project, settings, target)
     _conclude(invocation, target)
+
+
+def note_lineage(project: Project, settings: "Settings", target: Path) -> None:
+    """Reads the columns' origins out of what this run compiled; the next load of the definitions shows them."""
+    nodes = {**project.manifest["nodes"], **project.manifest["sources"]}
+    lineage.note(manifests.folder(settings) / "manifest.json", nodes, target / "compiled")
 
 
 def _version() -> Any:

@@ -56,6 +56,9 @@ def dbt_args(build: Build, profiles: str) -> list[str]:
     if build.tests:
         # Otherwise each selected model brings all its tests along, chosen or not.
         arguments += ["--indirect-selection", "empty"]
+    if arguments[0] == "build":
+        # Unit tests prove the SQL, not the data: they run in CI and by hand.
+        arguments += ["--exclude-resource-type", "unit_test"]
     arguments += ["--select", *sorted(set(selected))]
     if build.full_refresh:
         arguments.append("--full-refresh")

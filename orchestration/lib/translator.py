@@ -7,10 +7,19 @@ assets. A test of severity error blocks what is built from its model, as it does
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from dagster import AssetKey, AssetSpec, DailyPartitionsDefinition, TableColumn, TableSchema
+from dagster import (
+    AssetKey,
+    AssetSpec,
+    DailyPartitionsDefinition,
+    TableColumn,
+    TableColumnDep,
+    TableColumnLineage,
+    TableSchema,
+)
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject
 
 from orchestration.lib.families import TIME_ZONE, Node, family_of, read_node
+from orchestration.lib.lineage import Model
 
 FAMILY_TAG: Final = "meterhouse/family"
 # Before anybody's data; the day that is running is a partition too, or nothing could be built on it.
@@ -25,10 +34,12 @@ PRICES: Final = AssetKey(["model_prices"])
 
 
 class Translator(DagsterDbtTranslator):
-    """`lineage` has the columns each column of a model comes from, by unique id (lib/lineage.py)."""
+    """`lineage` has the columns each column of a model comes from, by unique id (lib/lineage.py); `nodes` are models,
+    seeds and sources of the manifest."""
 
-    def __init__(self, lineage: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+    def __init__(self, nodes: Mapping[str, Any] | None = None, lineage: Mapping[str, Model] | None = None) -> None:
         super().__init__(DagsterDbtTranslatorSettings(enable_code_references=True))
+        self._nodes = nodes or {}
         self._lineage = lineage or {}
 
     def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> AssetSpec:
@@ -72,7 +83,19 @@ class Translator(DagsterDbtTranslator):
         }
         if columns:
             metadata["dagster/column_schema"] = TableSchema(columns)
-        return metadata | dict(self._lineage.get(dbt_resource_props["unique_id"], {}))
+        known = self._lineage.get(dbt_resource_props["unique_id"])
+        if known is not None and known.columns:
+            metadata["dagster/column_lineage"] = TableColumnLineage(
+                {
+                    column: [
+                        TableColumnDep(self.get_asset_key(self._nodes[unique_id]), name)
+                        for unique_id, name in sources
+                        if unique_id in self._nodes
+                    ]
+                    for column, sources in known.columns.items()
+                }
+            )
+        return metadata
 
 
 def group_of(node: Node) -> str:

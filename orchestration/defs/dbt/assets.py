@@ -46,7 +46,7 @@ _manifest: Any = manifest.read(_path)
 _dbt_project: Final = DbtProject(
     project_dir=project_folder(), target_path=_path.parent, profiles_dir=project_folder() / "profiles"
 )
-TRANSLATOR: Final = Translator(lineage.read(_path))
+TRANSLATOR: Final = Translator({**_manifest["nodes"], **_manifest["sources"]}, lineage.read(_path))
 
 
 @dbt_assets(
