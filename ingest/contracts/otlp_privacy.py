@@ -49,6 +49,7 @@ LAYOUTS: Final = {
 }
 """How each request nests: resources, scopes, items, and what an item is."""
 
+STATUS_MESSAGE: Final = "status_message"
 _MEASURES: Final = ("int_value", "double_value", "bool_value", None)
 _LONGEST_HASHED_PROMPTS: Final = 4_096
 
@@ -58,24 +59,8 @@ def scrub(
 ) -> None:
     """See the module."""
     request.DiscardUnknownFields()
-    _Scrubber(counts, pseudonyms, workspace_id, holds_text=True).request(request)
+    Scrubber(counts, pseudonyms, workspace_id, holds_text=True).request(request)
     mask_strings(request, counts)
-
-
-def scrub_wire(
-    request: ExportRequest,
-    wire: bytes,
-    counts: dict[str, int],
-    pseudonyms: Pseudonyms | None = None,
-    workspace_id: str = "",
-) -> None:
-    """The same for a request just decoded from `wire`: bytes without quotes and `@` spare a look at each value."""
-    request.DiscardUnknownFields()
-    may_hold_address = b"@" in wire or b"%40" in wire
-    holds_text = may_hold_address or b'"' in wire
-    _Scrubber(counts, pseudonyms, workspace_id, holds_text=holds_text).request(request)
-    if may_hold_address:
-        mask_strings(request, counts)
 
 
 def mask_strings(message: Message, counts: dict[str, int]) -> None:
@@ -91,7 +76,7 @@ def mask_strings(message: Message, counts: dict[str, int]) -> None:
                 setattr(message, field.name, mask_emails(value, counts))
 
 
-class _Scrubber:
+class Scrubber:
     """`holds_text`: some string may be JSON, or hold an address."""
 
     def __init__(
@@ -125,16 +110,16 @@ class _Scrubber:
         if span.HasField("status") and span.status.message:
             # What an SDK writes here is the exception's message: words of a prompt or of a person as often as not.
             span.status.message = ""
-            count(self._counts, "status_message")
+            count(self._counts, STATUS_MESSAGE)
 
     def _record(self, record: LogRecord) -> None:
         prompts: list[tuple[str, AnyValue]] = []
         self.attributes(record.attributes, prompts)
         if record.HasField("body"):
-            self._body(record.body, prompts)
+            self.body(record.body, prompts)
         self._add_prompt_hash(record.attributes, prompts)
 
-    def _body(self, body: AnyValue, prompts: list[tuple[str, AnyValue]]) -> None:
+    def body(self, body: AnyValue, prompts: list[tuple[str, AnyValue]]) -> None:
         kind = body.WhichOneof("value")
         if kind == "kvlist_value":
             self.attributes(body.kvlist_value.values, prompts)
@@ -236,8 +221,14 @@ class _Scrubber:
         return self._pseudonyms.actor(self._workspace_id, identifier)
 
     def _add_prompt_hash(self, attributes: MutableSequence[KeyValue], prompts: list[tuple[str, AnyValue]]) -> None:
+        made = self.prompt_attribute(prompts)
+        if made is not None and not any(attribute.key == PROMPT_ATTRIBUTE for attribute in attributes):
+            attributes.append(made)
+
+    def prompt_attribute(self, prompts: list[tuple[str, AnyValue]]) -> KeyValue | None:
+        """The attribute that stands for all prompts of one item; None where there are none, or no key to hash with."""
         if not prompts or self._pseudonyms is None:
-            return
+            return None
         chosen = next(
             (found for family in PROMPT_FAMILIES if (found := [one for one in prompts if one[0].startswith(family)])),
             prompts,
@@ -249,8 +240,7 @@ class _Scrubber:
                 self._workspace_id,
                 [[name, value.SerializeToString(deterministic=True)] for name, value in sorted(chosen, key=_first)],
             )
-        if made is not None:
-            _add(attributes, PROMPT_ATTRIBUTE, made)
+        return None if made is None else KeyValue(key=PROMPT_ATTRIBUTE, value=AnyValue(string_value=made))
 
 
 def _first(pair: tuple[str, AnyValue]) -> str:
