@@ -179,6 +179,8 @@ def environment(settings: Settings) -> dict[str, str]:
             value = value.get_secret_value()
         elif isinstance(value, Path):
             value = value.absolute()
+        elif isinstance(value, tuple):
+            value = ",".join(value)
         if value is not None:
             variables[f"METERHOUSE_{name.upper()}"] = json.dumps(value) if isinstance(value, dict) else str(value)
     return variables
