@@ -14,11 +14,16 @@ from starlette.responses import Response
 
 from ingest.api import openapi
 from ingest.api.answers import outcome_answer, page, refusal_answer
+from ingest.api.bodies import unpack
 from ingest.api.door import Door
 from ingest.api.events import WAY, take_events
 from ingest.api.metrics import CONTENT_TYPE, Metric
+from ingest.api.otlp import take_export
+from ingest.api.otlp_answers import JSON, PROTOBUF, status_answer, taken_answer
+from ingest.api.otlp_json import as_wire
 from ingest.api.receiving import received
 from ingest.api.refusal import Refusal
+from ingest.contracts.otlp_schema import SIGNALS, Signal
 
 log = structlog.get_logger()
 Work = Callable[[], Awaitable[Response]]
@@ -59,6 +64,8 @@ def make_app(door: Door) -> FastAPI:
             Refusal(501, "reserved", "Product events are not taken yet; this path is reserved for them.")
         )
 
+    for signal in SIGNALS:
+        _add_otlp(app, door, signal)
     _add_pages(app, door)
 
     @app.exception_handler(HTTPException)
@@ -68,6 +75,31 @@ def make_app(door: Door) -> FastAPI:
         return answer
 
     return app
+
+
+def _add_otlp(app: FastAPI, door: Door, signal: Signal) -> None:
+    @app.post(
+        f"/v1/{signal}",
+        openapi_extra=openapi.OTLP,
+        responses=openapi.OTLP_RESPONSES,
+        tags=["otlp"],
+        operation_id=f"export_{signal}",
+    )
+    async def export(request: Request) -> Response:
+        """Send one OTLP export request, in protobuf or JSON; acknowledged once Kafka has it."""
+        media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+        async def work() -> Response:
+            async with received(door, request, signal) as it:
+                if media_type not in (PROTOBUF, JSON):
+                    raise Refusal(415, "unknown_content_type", f"Content-Type: {PROTOBUF} or {JSON} is expected.")
+                limit = door.settings.api_max_unpacked_bytes
+                wire = unpack(it.body, it.encoding, it.stay, limit=limit)
+                if media_type == JSON:
+                    wire = await as_wire(signal, wire, depth=door.settings.api_max_depth)
+                return taken_answer(signal, await take_export(door, it.credential, signal, wire), media_type)
+
+        return await answered(door, request, signal, work, lambda refusal: status_answer(refusal, media_type))
 
 
 def _add_pages(app: FastAPI, door: Door) -> None:

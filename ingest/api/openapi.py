@@ -162,6 +162,65 @@ RESERVED_RESPONSES: Final[Responses] = {
     501: _json("Reserved", _ERROR),
 }
 
+_PROTOBUF: Final = "application/x-protobuf"
+_STATUS: Final = {
+    "type": "object",
+    "description": "google.rpc.Status",
+    "required": ["code", "message"],
+    "properties": {"code": {"type": "integer"}, "message": {"type": "string"}},
+}
+_PARTIAL: Final = {
+    "type": "object",
+    "properties": {
+        "partialSuccess": {
+            "type": "object",
+            "properties": {
+                "rejectedSpans": {"type": "string"},
+                "rejectedLogRecords": {"type": "string"},
+                "rejectedDataPoints": {"type": "string"},
+                "errorMessage": {"type": "string"},
+            },
+        }
+    },
+}
+_BINARY: Final = {"schema": {"type": "string", "format": "binary"}}
+_SPAN: Final = {
+    "traceId": "5b8efff798038103d269b633813fc60c",
+    "spanId": "eee19b7ec3c1b174",
+    "name": "chat gpt-4o-mini",
+    "kind": 3,
+    "startTimeUnixNano": "1795426200000000000",
+    "endTimeUnixNano": "1795426201840000000",
+    "attributes": [
+        {"key": "gen_ai.operation.name", "value": {"stringValue": "chat"}},
+        {"key": "gen_ai.usage.input_tokens", "value": {"intValue": "1200"}},
+    ],
+}
+OTLP: Final[dict[str, Any]] = {
+    "parameters": SIGNING_HEADERS,
+    "requestBody": {
+        "required": True,
+        "content": {
+            _PROTOBUF: _BINARY,
+            "application/json": {
+                "schema": {"type": "object"},
+                "examples": {"one span": {"value": {"resourceSpans": [{"scopeSpans": [{"spans": [_SPAN]}]}]}}},
+            },
+        },
+    },
+}
+
+
+def _otlp(description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"description": description, "content": {"application/json": {"schema": schema}, _PROTOBUF: _BINARY}}
+
+
+OTLP_RESPONSES: Final[Responses] = {
+    200: _otlp("Kafka has it; a part that was refused is counted", _PARTIAL),
+    400: _otlp("Nothing was taken, and sending the same again cannot help", _STATUS),
+    **{status: {**response, **_otlp(response["description"], _STATUS)} for status, response in ERRORS.items()},
+}
+
 _HEALTH: Final = {
     "type": "object",
     "required": ["status", "reasons"],

@@ -11,11 +11,13 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 
+import grpc.aio
 import structlog
 import uvicorn
 
 from ingest.api.app import make_app
 from ingest.api.door import Door, open_door
+from ingest.api.grpc_door import make_server
 from ingest.api.http_protocol import Limits, bounded_protocol
 from ingest.api.producing import ensure_topics
 from ingest.errors import MeterhouseError, WorkAbandonedError
@@ -41,6 +43,7 @@ async def _serve(settings: Settings, say: Say) -> None:
     await _first_look(door)
     listener = _listen(settings.api_host, settings.api_port)
     server = _server(door)
+    grpc_server, grpc_port = make_server(door) if settings.api_grpc else (None, 0)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -49,13 +52,17 @@ async def _serve(settings: Settings, say: Say) -> None:
     serving = asyncio.create_task(_http(server, listener))
     scheme = "https" if settings.api_tls_certificate else "http"
     say(f"listening on {scheme}://{settings.api_host}:{listener.getsockname()[1]}")
+    if grpc_server is not None:
+        await grpc_server.start()
+        say(f"OTLP over gRPC on {settings.api_host}:{grpc_port}")
     if not door.entrance.keyring.file.keys and door.entrance.tokens is None:
         say("no key can get in yet: make one with `meterhouse keys make WORKSPACE`")
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
     door.is_stopping = True
     await asyncio.sleep(_SHOWN_STOPPING_S)
-    await _stop(door, server, serving, say)
+    await _stop(door, server, serving, grpc_server)
+    say("stopped: everything acknowledged is in Kafka")
     for task in (watching, stopping):
         task.cancel()
 
@@ -122,15 +129,18 @@ async def _http(server: uvicorn.Server, listener: socket.socket) -> None:
         await server.serve([listener])
 
 
-async def _stop(door: Door, server: uvicorn.Server, serving: "asyncio.Task[None]", say: Say) -> None:
+async def _stop(
+    door: Door, server: uvicorn.Server, serving: "asyncio.Task[None]", grpc_server: "grpc.aio.Server | None"
+) -> None:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + door.settings.api_drain_deadline_s
     server.should_exit = True
-    await asyncio.wait((serving,), timeout=door.settings.api_drain_deadline_s)
+    if grpc_server is not None:
+        await grpc_server.stop(door.settings.api_drain_deadline_s)
+    await asyncio.wait((serving,), timeout=max(0.5, deadline - loop.time()))
     left = await door.producer.close(max(0.5, deadline - loop.time()))
     if left:
         raise WorkAbandonedError(
             f"The front door stopped with {left} messages that Kafka had not acknowledged; their senders were told 503 "
             "and may send them again."
         )
-    say("stopped: everything acknowledged is in Kafka")

@@ -80,7 +80,8 @@ def scrub_bytes(
     try:
         clean = walk.message(REQUESTS[signal], wire, 0, len(wire), None, 0)
     except (IndexError, DecodeError, UnicodeDecodeError) as error:
-        raise UnreadableError(f"The bytes are no OTLP {signal} request ({type(error).__name__}).") from None
+        why = "a string is not UTF-8" if isinstance(error, UnicodeDecodeError) else "broken, too deep or too many parts"
+        raise UnreadableError(f"The bytes are no OTLP {signal} request ({why}).") from None
     return Scrubbed(wire if clean is None else clean, walk.items, walk.refused)
 
 

@@ -14,6 +14,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 Signal = Literal["traces", "logs", "metrics"]
+SIGNALS: Final[tuple[Signal, ...]] = ("traces", "logs", "metrics")
 Action = int
 SKIP, ATTRIBUTE, MESSAGE, TEXT, BODY, CLEARED, TRACE_ID, SPAN_ID, OWN_ID, FIXED, VARINTS = range(11)
 """Leave it; a KeyValue; a message to walk into; a string; a log's body; free text that goes; ids of 16 and 8 bytes
