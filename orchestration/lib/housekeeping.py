@@ -5,7 +5,7 @@ nobody writes to any more: the engine merges the others by itself.
 """
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,14 +15,13 @@ from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 
 from ingest.errors import MeterhouseError
 from ingest.schema.engines import Layout
-from ingest.schema.retention import retention_change
+from ingest.schema.retention import TABLES, retention_changes
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
     from ingest.settings import Settings
 
-TABLES: Final = ("raw.agent_events",)
 QUIET_FOR: Final = timedelta(hours=20)
 PARTITIONS_A_NIGHT: Final = 3
 # The engine drops expired rows when it merges, once a day at most, so some are older than the setting says.
@@ -76,30 +75,36 @@ def _quiet_partitions(client: "Client", stored: str, now: datetime) -> Sequence[
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """What the table keeps against what it should."""
+    """What the raw tables keep: the day of the oldest row's landing, by table; tables without rows are not in it."""
 
-    oldest_day: str
-    overdue_rows: int
+    oldest_days: Mapping[str, str]
 
 
 def check_retention(client: "Client", settings: "Settings") -> Retention:
-    """Raises MeterhouseError where the table's TTL is not the setting's, or expired rows have stayed for days."""
+    """Raises MeterhouseError where a table's TTL is not the setting's, or expired rows have stayed for days."""
     layout = layout_of(settings)
-    change = retention_change(client, layout)
-    if change is not None:
-        raise MeterhouseError(f"{change.sentence}, but that was not done: run `meterhouse migrate`.")
-    oldest, overdue = client.query(
-        "select toString(toDate(min(_loaded_at))), countIf(_loaded_at < now() - toIntervalDay({days:UInt32})) "  # noqa: S608
-        f"from {layout.stored_table('raw.agent_events')}",
-        parameters={"days": settings.retention_days + TTL_GRACE_DAYS},
-    ).result_rows[0]
-    if int(overdue):
-        raise MeterhouseError(
-            f"raw.agent_events holds {int(overdue):,} rows that should be gone for {TTL_GRACE_DAYS} days and more "
-            f"(METERHOUSE_RETENTION_DAYS is {settings.retention_days}): merges do not keep up, or TTL merges are "
-            "stopped. `system start ttl merges`, and look at system.merges."
-        )
-    return Retention(str(oldest), int(overdue))
+    changes = retention_changes(client, layout)
+    if changes:
+        raise MeterhouseError(f"{changes[0].sentence}, but that was not done: run `meterhouse migrate`.")
+    oldest_days = {}
+    for name in TABLES:
+        stored = layout.stored_table(name)
+        if not client.command(f"exists table {stored}"):
+            continue
+        rows, oldest, overdue = client.query(
+            "select count(), toString(toDate(min(_loaded_at))), "  # noqa: S608  # names from checked settings
+            f"countIf(_loaded_at < now() - toIntervalDay({{days:UInt32}})) from {stored}",
+            parameters={"days": settings.retention_days + TTL_GRACE_DAYS},
+        ).result_rows[0]
+        if int(overdue):
+            raise MeterhouseError(
+                f"{name} holds {int(overdue):,} rows that should be gone for {TTL_GRACE_DAYS} days and more "
+                f"(METERHOUSE_RETENTION_DAYS is {settings.retention_days}): merges do not keep up, or TTL merges are "
+                "stopped. `system start ttl merges`, and look at system.merges."
+            )
+        if int(rows):
+            oldest_days[name] = str(oldest)
+    return Retention(oldest_days)
 
 
 def forget_runs(instance: DagsterInstance, now: datetime) -> int:

@@ -55,7 +55,7 @@ def check_retention(context: OpExecutionContext, meterhouse: MeterhouseResource)
     with meterhouse.client(request_timeout_s=MERGE_WITHIN_S) as client:
         found = keeping.check_retention(client, settings)
     context.add_output_metadata(
-        {"oldest_day": found.oldest_day, "overdue_rows": found.overdue_rows, "keeps_days": settings.retention_days}
+        {"keeps_days": settings.retention_days, **{f"oldest of {name}": day for name, day in found.oldest_days.items()}}
     )
 
 
