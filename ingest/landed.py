@@ -11,9 +11,17 @@ from clickhouse_connect.driver.client import Client
 
 
 def months_landed(
-    client: Client, table: str, *, topic: str, partition: int, first: int, last: int, since: datetime | None = None
+    client: Client,
+    table: str,
+    *,
+    topic: str,
+    partition: int,
+    first: int,
+    last: int,
+    since: datetime | None = None,
+    time_column: str = "occurred_at",
 ) -> dict[int, int]:
-    """Rows of the offsets first..last by month of occurred_at, as {202611: 1830}; a month without rows is not there.
+    """Rows of the offsets first..last by month of the time column, as {202611: 1830}; a month without rows is not there.
 
     `table` is `database.table`, quoted where needed. A month of an insert is one part, which is there whole or not at
     all: more than none means all of them, though merges may have collapsed copies. `since` is the earliest moment
@@ -21,7 +29,7 @@ def months_landed(
     """
     landed_after = " and _loaded_at >= {since:DateTime64(3, 'UTC')}" if since is not None else ""
     rows = client.query(
-        f"select toYYYYMM(occurred_at) as month, count() from {table}"  # noqa: S608  # the caller's own table
+        f"select toYYYYMM({time_column}) as month, count() from {table}"  # noqa: S608  # the caller's own table
         " where _topic = {topic:String} and _partition = {partition:Int32}"
         f" and _offset between {{first:Int64}} and {{last:Int64}}{landed_after} group by month",
         parameters={"topic": topic, "partition": partition, "first": first, "last": last, "since": since},

@@ -72,7 +72,7 @@ class Settings(DoorSettings):
         default="", description="Put before every database name, for tests and shared servers"
     )
     retention_days: int = Field(
-        default=90, ge=1, le=36_500, description="Days raw.agent_events keeps a row after it landed"
+        default=90, ge=1, le=36_500, description="Days raw.agent_events and raw.otel_* keep a row after it landed"
     )
 
     models_prefix: Prefix = Field(
@@ -113,6 +113,25 @@ class Settings(DoorSettings):
         default=("agent_events",),
         min_length=1,
         description="Topics of canonical agent events, separated by commas; all land in raw.agent_events",
+    )
+    otlp_traces_topics: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=("otlp_traces",),
+        description="Topics of OTLP trace requests, separated by commas (a Collector's own default is otlp_spans); "
+        "empty reads none",
+    )
+    otlp_logs_topics: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=("otlp_logs",), description="Topics of OTLP log requests, separated by commas; empty reads none"
+    )
+    otlp_metrics_topics: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=("otlp_metrics",), description="Topics of OTLP metric requests, separated by commas; empty reads none"
+    )
+    otlp_workspace: str = Field(
+        default="",
+        pattern=r"^([A-Za-z0-9][A-Za-z0-9._:-]{0,127})?$",
+        description="Workspace of OTLP from a Collector whose resources name none; unset refuses such records",
+    )
+    otlp_max_bytes: int = Field(
+        default=4 << 20, ge=1024, le=64 << 20, description="Largest OTLP export request landed, bytes"
     )
     event_max_bytes: int = Field(default=256 << 10, ge=1024, le=64 << 20, description="Largest event accepted, bytes")
     event_max_age_days: float = Field(default=45.0, gt=0, le=36_500, description="Oldest occurred_at accepted")
@@ -167,7 +186,9 @@ class Settings(DoorSettings):
             raise ValueError("expected host:port, or several separated by commas")
         return servers
 
-    @field_validator("agent_event_topics", mode="before")
+    @field_validator(
+        "agent_event_topics", "otlp_traces_topics", "otlp_logs_topics", "otlp_metrics_topics", mode="before"
+    )
     @classmethod
     def _split_topics(cls, value: object) -> object:
         if not isinstance(value, str):

@@ -11,7 +11,9 @@ def load(
     ] = False,
     topic: Annotated[
         list[str] | None,
-        typer.Option(help="Topic of canonical events; may be repeated; unset: METERHOUSE_AGENT_EVENT_TOPICS"),
+        typer.Option(
+            help="Only this topic of canonical events, and no OTLP; may be repeated; unset: METERHOUSE_*_TOPICS"
+        ),
     ] = None,
     owner: Annotated[
         str | None, typer.Option(help="This loader's name in the ledger; unset: host, pid, random")
@@ -26,7 +28,8 @@ def load(
     from ingest.logs import configure_logs
     from ingest.settings import load_settings
 
-    settings = load_settings(agent_event_topics=",".join(topic) if topic else None)
+    only = {"otlp_traces_topics": "", "otlp_logs_topics": "", "otlp_metrics_topics": ""} if topic else {}
+    settings = load_settings(agent_event_topics=",".join(topic) if topic else None, **only)
     configure_logs(settings.log_level, settings.log_format)
     console = Console(stderr=True, highlight=False)
     with not_held_by_threads():

@@ -34,7 +34,14 @@ class DeadLetters:
         self._metrics = metrics
 
     def write(
-        self, stream: Stream, run: Run, messages: Messages, rejected: Sequence[Rejected], attempt: int = 0
+        self,
+        stream: Stream,
+        run: Run,
+        messages: Messages,
+        rejected: Sequence[Rejected],
+        attempt: int = 0,
+        *,
+        step: str = "dead",
     ) -> None:
         """To the table, then to the topic; returns when both have them.
 
@@ -42,14 +49,14 @@ class DeadLetters:
         stand without its rows (see ingest/landed.py). The first token comes first all the same, so that an earlier
         request of ours that is still on its way finds it taken.
         """
-        scrubbed = [scrub_payload(messages.values[one.index] or b"") for one in rejected]
+        scrubbed = [_kept(one, messages.values[one.index] or b"") for one in rejected]
         refused = list(zip(rejected, scrubbed, strict=True))
-        self._insert(stream, run, messages, refused, run.token("dead"))
+        self._insert(stream, run, messages, refused, run.token(step))
         if attempt:
             there = self._written(run)
             missing = [one for one in refused if messages.offsets[one[0].index] not in there]
             if missing:
-                self._insert(stream, run, messages, missing, f"{run.token('dead')}:again{attempt}")
+                self._insert(stream, run, messages, missing, f"{run.token(step)}:again{attempt}")
         self._produce(stream, run, messages, rejected, [payload for payload, _ in scrubbed])
 
     def _insert(
@@ -75,7 +82,7 @@ class DeadLetters:
                     "field": one.field,
                     "reason": one.reason,
                     "event_id": event_id,
-                    "workspace_id": workspace_id,
+                    "workspace_id": one.workspace_id or workspace_id,
                     "message_key": _text(messages.keys[one.index]),
                     "payload": _text(payload),
                     "payload_bytes": len(messages.values[one.index] or b""),
@@ -155,6 +162,11 @@ class DeadLetters:
                 return
             except BufferError:  # the producer's bounded queue is full: wait for acknowledgements
                 self._producer.poll(0.1)
+
+
+def _kept(one: Rejected, value: bytes) -> tuple[bytes, dict[str, int]]:
+    """What to keep of a message, and by rule what was taken out of it."""
+    return scrub_payload(value) if one.payload is None else (one.payload, {"payload": 1})
 
 
 class DeadLetterTopicError(Exception):

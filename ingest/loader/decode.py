@@ -21,7 +21,7 @@ from ingest.contracts.check import judge
 from ingest.contracts.outcome import EventLimits, Refused
 from ingest.loader.columns import Columns
 from ingest.loader.contexts import Contexts
-from ingest.loader.run import Decoded, Rejected
+from ingest.loader.run import Decoded, Headers, Rejected
 
 CHUNK_EVENTS = 1024
 PIECE_EVENTS = 16 * CHUNK_EVENTS
@@ -35,7 +35,7 @@ class AgentEventDecoder:
         self._limits = limits
         self._contexts = Contexts(limits)
 
-    def decode(self, values: Sequence[bytes | None], judged_at_ms: int) -> Decoded:
+    def decode(self, values: Sequence[bytes | None], judged_at_ms: int, _: Sequence[Headers | None] = ()) -> Decoded:
         """Never raises for any bytes. Rows come back in the order of the messages."""
         rejected: list[Rejected] = []
         dropped: dict[str, int] = {}

@@ -83,12 +83,15 @@ class Intake:
         """Counts offsets that the broker gave away before they were read, on the open run."""
         self._lost += offsets
 
-    def due(self, now_s: float, enough: int | None = None) -> Iterator[Batch]:
-        """The open run, when its oldest message has waited long enough or it holds `enough` messages. A redo waits for
-        its last offset instead."""
+    def due(self, now_s: float, enough: int | None = None, enough_bytes: int | None = None) -> Iterator[Batch]:
+        """The open run, when its oldest message has waited long enough, or it holds `enough` messages or bytes. A redo
+        waits for its last offset instead."""
         if self._redo or not self.is_open:
             return
-        if now_s - self._since_s >= self._limits.age_s or (enough is not None and len(self._held) >= enough):
+        is_enough = (enough is not None and len(self._held) >= enough) or (
+            enough_bytes is not None and self._size >= enough_bytes
+        )
+        if is_enough or now_s - self._since_s >= self._limits.age_s:
             yield self._cut(self.position - 1)
 
     @property

@@ -21,13 +21,28 @@ from ingest.loader.ledger import Ledger
 from ingest.loader.metrics import Metric, Metrics
 from ingest.loader.rejects import RejectGuard
 from ingest.loader.retry import Retrier, first_line
-from ingest.loader.run import Batch, Claim, Decoded, Failed, Fenced, Landed, Messages, Outcome, Rejected, Run, Stream
+from ingest.loader.run import (
+    Batch,
+    Claim,
+    Decoded,
+    Failed,
+    Fenced,
+    Landed,
+    Messages,
+    OtherRows,
+    Outcome,
+    Rejected,
+    Run,
+    Stream,
+)
 from ingest.loader.sending import Sending, with_origin
 from ingest.warehouse_errors import ErrorKind, kind_of
 
 # A run claimed longer ago than this may have been finished by somebody else: ask before sending its rows.
 STALE_CLAIM_S: Final = 5.0
 REFUSED_BY_ENGINE: Final = "refused_by_engine"
+# Of rows as Arrow; more are cut by offsets. A message of OTLP becomes rows that all repeat its resource.
+MOST_INSERT_BYTES: Final = 256 << 20
 
 log = structlog.get_logger()
 
@@ -82,39 +97,58 @@ class Lander:
 
     def _carry_out(self, stream: Stream, batch: Batch, claim: Claim, claimed_at_s: float) -> Outcome:
         messages = batch.messages
-        decoded = stream.decoder.decode(messages.values, claim.judged_at_ms)
-        self._guard.admit(batch.run, len(messages), decoded.rejected)
+        decoded = stream.decoder.decode(messages.values, claim.judged_at_ms, messages.headers)
+        self._guard.admit(batch.run, len(messages) if decoded.records is None else decoded.records, decoded.rejected)
         if self._clock.monotonic() - claimed_at_s > STALE_CLAIM_S and self._retrier.call(
             f"asking whether {batch.run} is done", lambda: self._ledger.is_done(batch.run)
         ):
-            return _outcome(batch, decoded.rows.num_rows, len(decoded.rejected), decoded)
+            return _outcome(batch, decoded.row_count, len(decoded.rejected), decoded)
         rejected = list(decoded.rejected)
+        is_redo = batch.claim is not None
         if rejected:
-            self._refuse(stream, batch.run, messages, decoded.rejected, is_redo=batch.claim is not None)
-        sending = Sending(self._client, stream, claim, is_redo=batch.claim is not None)
-        if decoded.rows.num_rows:
-            rejected += self._insert(sending, batch.run, with_origin(batch.run, messages, decoded), messages)
-        landed = decoded.rows.num_rows - (len(rejected) - len(decoded.rejected))
+            self._refuse(stream, batch.run, messages, decoded.rejected, is_redo=is_redo)
+        sent, landed = 0, decoded.row_count
+        parts: list[tuple[Stream, Decoded | OtherRows]] = [
+            (stream, decoded),
+            *((stream.beside(one.table), one) for one in decoded.others),
+        ]
+        for table, part in parts:
+            if not part.rows.num_rows:
+                continue
+            sending = Sending(self._client, table, claim, is_redo=is_redo)
+            refused = self._insert(sending, batch.run, with_origin(batch.run, messages, part), messages)
+            rejected += refused
+            landed -= sum(one.records for one in refused)
+            sent += sending.attempts
         by_class = Counter(one.error_class for one in rejected)
         attempts = itertools.count(1 if batch.claim is not None else 0)
         self._retrier.call(
             f"recording {batch.run}",
-            lambda: self._ledger.finish(batch, claim, decoded, landed, by_class, sending.attempts, next(attempts)),
+            lambda: self._ledger.finish(batch, claim, decoded, landed, by_class, sent, next(attempts)),
         )
         self._measure(batch, decoded, landed, by_class)
         return _outcome(batch, landed, len(rejected), decoded)
 
     def _refuse(
-        self, stream: Stream, run: Run, messages: Messages, rejected: Sequence[Rejected], *, is_redo: bool
+        self,
+        stream: Stream,
+        run: Run,
+        messages: Messages,
+        rejected: Sequence[Rejected],
+        *,
+        is_redo: bool,
+        step: str = "dead",
     ) -> None:
         attempts = itertools.count(1 if is_redo else 0)
         self._retrier.call(
             f"keeping the dead letters of {run}",
-            lambda: self._dead_letters.write(stream, run, messages, rejected, next(attempts)),
+            lambda: self._dead_letters.write(stream, run, messages, rejected, next(attempts), step=step),
         )
 
     def _insert(self, sending: Sending, run: Run, rows: pa.Table, messages: Messages) -> list[Rejected]:
         """Lands the rows; returns those the engine refuses, after they are in the dead letters."""
+        if rows.nbytes > MOST_INSERT_BYTES and len(pc.unique(rows.column("_offset"))) > 1:
+            return self._insert_halves(sending, run, rows, messages)
         started_s = self._clock.monotonic()
         attempts = itertools.count(1 if sending.is_redo else 0)
         try:
@@ -129,18 +163,26 @@ class Lander:
     def _bisect(
         self, sending: Sending, run: Run, rows: pa.Table, messages: Messages, error: Exception
     ) -> list[Rejected]:
+        """Finds the message that the engine refuses by halving the run; keeps it as a dead letter."""
+        offsets = rows.column("_offset")
+        if len(pc.unique(offsets)) > 1:
+            return self._insert_halves(sending, run, rows, messages)
+        offset, stream = offsets[0].as_py(), sending.stream
+        index = messages.offsets.index(offset)
+        value, headers = messages.values[index], messages.headers[index] if messages.headers else None
+        kept = stream.salvage(value or b"", headers) if stream.salvage is not None else None
+        reason = f"ClickHouse: {first_line(error)}"
+        refused = [Rejected(index, REFUSED_BY_ENGINE, "", reason, payload=kept, records=rows.num_rows)]
+        # Another step than that of the decoder's own: the same message may have records that it refused.
+        alone = Run(run.source, offset, offset)
+        self._refuse(stream, alone, messages, refused, is_redo=sending.is_redo, step=f"dead:{_table_name(stream)}")
+        return refused
+
+    def _insert_halves(self, sending: Sending, run: Run, rows: pa.Table, messages: Messages) -> list[Rejected]:
         """Halves the run by offsets, the same way whoever does it, so that each half's token is the same again."""
         offsets = rows.column("_offset")
-        if len(pc.unique(offsets)) == 1:
-            offset = offsets[0].as_py()
-            refused = [
-                Rejected(messages.offsets.index(offset), REFUSED_BY_ENGINE, "", f"ClickHouse: {first_line(error)}")
-            ]
-            alone = Run(run.source, offset, offset)
-            self._refuse(sending.stream, alone, messages, refused, is_redo=sending.is_redo)
-            return refused
         middle = (run.first + run.last) // 2
-        refused = []
+        refused: list[Rejected] = []
         for bounds, mask in (
             (Run(run.source, run.first, middle), pc.less_equal(offsets, middle)),
             (Run(run.source, middle + 1, run.last), pc.greater(offsets, middle)),
@@ -167,6 +209,10 @@ class Lander:
             metrics.observe(
                 Metric.EVENT_TO_LANDED_SECONDS, max(0, now_ms - decoded.min_occurred_ms) / 1000, topic=topic
             )
+
+
+def _table_name(stream: Stream) -> str:
+    return stream.table.rpartition(".")[2]
 
 
 def _outcome(batch: Batch, landed: int, rejected: int, decoded: Decoded) -> Landed:

@@ -24,7 +24,7 @@ from ingest.loader.lander import Lander
 from ingest.loader.metrics import Metric, Metrics
 from ingest.loader.partition import Key, Standing
 from ingest.loader.rebalance import ConsumerLike, Rebalance
-from ingest.loader.run import Messages, Stream
+from ingest.loader.run import Headers, Messages, Stream
 from ingest.loader.takeup import TakeUp
 from ingest.loader.watchdog import Watchdog
 
@@ -37,6 +37,8 @@ RESUME_BELOW: Final = 0.7
 # A worker that has nothing to do does not wait for a run to fill beyond this; beside each that works, beyond as much
 # again: every run costs the engine about 30 ms of CPU, and small parts are merged twice.
 EAGER_ROWS: Final = 16_384
+# Nor beyond as many bytes: a message of OTLP is a hundred rows.
+EAGER_BYTES_A_ROW: Final = 768
 # A run lands sooner than this, unless something is wrong.
 PAUSE_AFTER_S: Final = 1.0
 # Of the drain deadline: for leaving the group and closing, so that these fall within it too.
@@ -102,6 +104,7 @@ class Loop:
             is_cooperative=is_cooperative,
         )
         self._partitions = self.rebalance.partitions
+        self._with_headers = self.rebalance.topics_with_headers
         self._paused: set[Key] = set()
         self._is_full = False
         self._full_since_s = clock.monotonic()
@@ -134,7 +137,7 @@ class Loop:
             enough = EAGER_ROWS * (1 + self._flights.flying(self._partitions))
             for partition in self._partitions.values():
                 if not partition.ready:
-                    partition.ready.extend(partition.intake.due(due_s, enough))
+                    partition.ready.extend(partition.intake.due(due_s, enough, enough * EAGER_BYTES_A_ROW))
         self._flights.hand_out(self._partitions)
         self.rebalance.collect()
         self._throttle()
@@ -170,10 +173,10 @@ class Loop:
                 if error is None:
                     waiting.append(message)
                     continue
-                self._take_in(key, _messages(waiting), now_s)
+                self._take_in(key, _messages(waiting, key[0] in self._with_headers), now_s)
                 waiting = []
                 self._on_event(key, message, error, now_s)
-            self._take_in(key, _messages(waiting), now_s)
+            self._take_in(key, _messages(waiting, key[0] in self._with_headers), now_s)
 
     def _take_in(self, key: Key, messages: Messages, now_s: float) -> None:
         partition = self._partitions.get(key)
@@ -272,10 +275,16 @@ def _key(message: Message) -> Key:
     return topic or "", -1 if number is None else number
 
 
-def _messages(received: list[Message]) -> Messages:
+def _headers(message: Message) -> Headers | None:
+    headers = message.headers()
+    return list(headers.items()) if isinstance(headers, dict) else headers
+
+
+def _messages(received: list[Message], has_headers: bool) -> Messages:
     return Messages(
         [one.offset() for one in received],  # type: ignore[misc]  # set on every message
         [one.value() for one in received],
         [one.key() for one in received],
         [one.timestamp()[1] for one in received],
+        [_headers(one) for one in received] if has_headers else [],
     )

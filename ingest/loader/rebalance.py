@@ -74,6 +74,7 @@ class Rebalance:
     ) -> None:
         self._consumer = consumer
         self._streams = {stream.topic: stream for stream in streams}
+        self.topics_with_headers = {topic for topic, stream in self._streams.items() if stream.has_headers}
         self._take_up = take_up
         self._asking = asking
         self._batch = batch

@@ -26,9 +26,12 @@ class RejectGuard:
         self._recent: dict[str, deque[tuple[int, Counter[str]]]] = {}
 
     def admit(self, run: Run, messages: int, rejected: Sequence[Rejected]) -> None:
-        """Counts a batch in; raises where the share is then too large. Fewer events than the window are not judged."""
+        """Counts a batch in (its messages, or the records in them where a message holds many); raises where the share
+        is then too large. Fewer events than the window are not judged."""
         topic = run.source.topic
-        classes = Counter(one.error_class for one in rejected)
+        classes: Counter[str] = Counter()
+        for one in rejected:
+            classes[one.error_class] += one.records
         with self._lock:
             recent = self._recent.setdefault(topic, deque())
             recent.append((messages, classes))

@@ -18,6 +18,7 @@ from ingest.errors import SettingsError
 from ingest.kafka import KafkaAdmin
 from ingest.loader.ledger import Ledger
 from ingest.loader.replay import Front, Headers, Tally, progress_bar, retrier
+from ingest.loader.streams import all_streams
 from ingest.settings import Settings
 
 _KEY: Final = "(_topic, _topic_id, _partition, _offset)"
@@ -179,11 +180,11 @@ class DeadLetterReplay:
             )
 
     def _require_topics(self, topics: set[str]) -> None:
-        read = {self._settings.topic(name) for name in self._settings.agent_event_topics}
+        read = {stream.topic for stream in all_streams(self._settings)}
         if unread := sorted(topics - read):
             raise SettingsError(
                 f"Dead letters of {', '.join(unread)} match, but the loader does not read that topic: choose others "
-                "with --topic, or add it to METERHOUSE_AGENT_EVENT_TOPICS."
+                "with --topic, or add it to METERHOUSE_AGENT_EVENT_TOPICS or METERHOUSE_OTLP_*_TOPICS."
             )
         with KafkaAdmin(self._settings.bootstrap, self._settings.kafka_options) as admin:
             if gone := sorted(topics - admin.describe(topics).keys()):

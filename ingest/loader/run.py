@@ -3,8 +3,8 @@
 Plain frozen data. Offsets are Kafka's, times are epoch milliseconds, sizes are bytes.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import pyarrow as pa
@@ -52,27 +52,36 @@ class Claim:
     owner: str
 
 
+Headers = Sequence[tuple[str, str | bytes | None]]
+"""Of one message, as the client gives them."""
+
+
 @dataclass(slots=True)
 class Messages:
-    """Messages of one source in order of offset, as parallel lists."""
+    """Messages of one source in order of offset, as parallel lists. `headers` stays empty where the stream reads none:
+    to ask for them costs a message as much as all the rest of it."""
 
     offsets: list[int] = field(default_factory=list)
     values: list[bytes | None] = field(default_factory=list)
     keys: list[bytes | None] = field(default_factory=list)
     appended_ms: list[int] = field(default_factory=list)
+    headers: list[Headers | None] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.offsets)
 
     def slice(self, start: int, stop: int | None = None) -> "Messages":
         part = slice(start, stop)
-        return Messages(self.offsets[part], self.values[part], self.keys[part], self.appended_ms[part])
+        return Messages(
+            self.offsets[part], self.values[part], self.keys[part], self.appended_ms[part], self.headers[part]
+        )
 
     def extend(self, other: "Messages") -> None:
         self.offsets += other.offsets
         self.values += other.values
         self.keys += other.keys
         self.appended_ms += other.appended_ms
+        self.headers += other.headers
 
     @property
     def size(self) -> int:
@@ -100,18 +109,38 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """One message that cannot land. `index` counts within the batch's messages; `reason` is one sentence."""
+    """One message that cannot land. `index` counts within the batch's messages; `reason` is one sentence.
+
+    `payload` is what to keep of it, scrubbed already; None: the message itself, to be scrubbed. `records` are those of
+    its records that cannot land, which need not be all.
+    """
 
     index: int
     error_class: str
     field: str
     reason: str
+    payload: bytes | None = None
+    workspace_id: str = ""
+    records: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class OtherRows:
+    """Rows of another table than the stream's first, by its name without database; see Decoded."""
+
+    table: str
+    rows: pa.Table
+    origin: "pa.Int32Array"
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
     """What a decoder made of a batch: `rows` (the table's columns but the loader's own) where row i came from message
-    `origin[i]`, ascending; what it refused; how often it dropped or did not know a field, by name."""
+    `origin[i]`, ascending; what it refused; how often it dropped or did not know a field, by name.
+
+    A message may become many rows, and rows of `others`; `records` then says how many records were judged (None: one a
+    message).
+    """
 
     rows: pa.Table
     origin: "pa.Int32Array"
@@ -119,23 +148,44 @@ class Decoded:
     dropped_fields: Mapping[str, int]
     min_occurred_ms: int | None = None
     max_occurred_ms: int | None = None
+    others: Sequence[OtherRows] = ()
+    records: int | None = None
+
+    @property
+    def row_count(self) -> int:
+        """Rows of all tables."""
+        return int(self.rows.num_rows) + sum(int(one.rows.num_rows) for one in self.others)
 
 
 class Decoder(Protocol):
     """Turns messages into columns. Never raises for any bytes: what it cannot read, it refuses."""
 
-    def decode(self, values: Sequence[bytes | None], judged_at_ms: int) -> Decoded: ...
+    def decode(
+        self, values: Sequence[bytes | None], judged_at_ms: int, headers: Sequence[Headers | None] = ()
+    ) -> Decoded: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """A topic, where what it refuses goes, the table it lands in and how to read it."""
+    """A topic, where what it refuses goes, the table it lands in and how to read it.
+
+    `time_column` decides the month of a row. `has_headers`: the decoder reads them. `salvage` makes of a message that
+    the engine refuses what may be kept of it (None: its text is scrubbed).
+    """
 
     name: str
     topic: str
     dead_letter_topic: str
     table: str
     decoder: Decoder
+    time_column: str = "occurred_at"
+    has_headers: bool = False
+    salvage: Callable[[bytes, Headers | None], bytes] | None = None
+
+    def beside(self, table: str) -> "Stream":
+        """The same for another table of the same database."""
+        database = self.table.rpartition(".")[0]
+        return replace(self, table=f"{database}.{table}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from clickhouse_connect.driver.client import Client
 
 from ingest.landed import months_landed
-from ingest.loader.run import Claim, Decoded, Messages, Run, Stream
+from ingest.loader.run import Claim, Decoded, Messages, OtherRows, Run, Stream
 from ingest.warehouse import insert_settings
 
 # How far the engine's clock may be behind the loader's when rows of this claim are looked for.
@@ -38,7 +38,8 @@ class Sending:
         self._post(rows, run.token("rows"))
         if attempt == 0:
             return
-        months = pc.add(pc.multiply(pc.year(rows.column("occurred_at")), 100), pc.month(rows.column("occurred_at")))
+        times = rows.column(self.stream.time_column)
+        months = pc.add(pc.multiply(pc.year(times), 100), pc.month(times))
         landed = months_landed(
             self._client,
             self.stream.table,
@@ -47,6 +48,7 @@ class Sending:
             first=run.first,
             last=run.last,
             since=self._since,
+            time_column=self.stream.time_column,
         )
         missing = sorted(set(pc.unique(months).to_pylist()) - landed.keys())
         if missing:
@@ -63,7 +65,7 @@ class Sending:
         )
 
 
-def with_origin(run: Run, messages: Messages, decoded: Decoded) -> pa.Table:
+def with_origin(run: Run, messages: Messages, decoded: Decoded | OtherRows) -> pa.Table:
     """The decoder's rows with where each came from."""
     origin = decoded.origin.to_numpy()
     rows: pa.Table = decoded.rows

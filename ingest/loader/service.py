@@ -37,7 +37,7 @@ from ingest.loader.retry import Retrier, RetryPolicy, Stopped, first_line
 from ingest.loader.run import Stream
 from ingest.loader.starting import wait_for
 from ingest.loader.stopping import Ending, stop_on_signals
-from ingest.loader.streams import agent_events
+from ingest.loader.streams import all_streams
 from ingest.loader.takeup import TakeUp
 from ingest.loader.warmup import warm_up
 from ingest.loader.watchdog import Watchdog
@@ -81,7 +81,7 @@ def run_loader(
     stopping = stopping or threading.Event()
     abandon = threading.Event()
     metrics = Metrics()
-    streams = agent_events(settings)
+    streams = all_streams(settings)
     topics = [stream.topic for stream in streams]
     ending = Ending(SYSTEM_CLOCK, settings.drain_deadline_s)
     commits = Commits()

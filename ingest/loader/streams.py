@@ -1,9 +1,30 @@
 """The streams this loader knows: topic, dead letters, table, decoder. A new one is a decoder and a function here."""
 
+from collections import Counter
+from collections.abc import Mapping
+from typing import Final
+
 from ingest.contracts.outcome import EventLimits
+from ingest.errors import SettingsError
 from ingest.loader.decode import AgentEventDecoder
+from ingest.loader.otlp import TABLES, OtlpDecoder
+from ingest.loader.otlp_wire import Signal
 from ingest.loader.run import Stream
 from ingest.settings import Settings
+
+_TIMES: Final[Mapping[Signal, str]] = {"traces": "Timestamp", "logs": "Timestamp", "metrics": "TimeUnix"}
+
+
+def all_streams(settings: Settings) -> list[Stream]:
+    """Every stream the settings name. Raises SettingsError where a topic is named for two kinds of messages."""
+    streams = [*agent_events(settings), *otlp(settings)]
+    topic, hits = Counter(stream.topic for stream in streams).most_common(1)[0]
+    if hits > 1:
+        raise SettingsError(
+            f"Topic {topic} is named {hits} times by METERHOUSE_AGENT_EVENT_TOPICS and METERHOUSE_OTLP_*_TOPICS: a "
+            "topic holds messages of one kind. Name it once and start again."
+        )
+    return streams
 
 
 def agent_events(settings: Settings) -> list[Stream]:
@@ -19,6 +40,34 @@ def agent_events(settings: Settings) -> list[Stream]:
         )
         for name in settings.agent_event_topics
     ]
+
+
+def otlp(settings: Settings) -> list[Stream]:
+    """One stream for each topic of OTLP; a signal's topics land in the same tables."""
+    topics: Mapping[Signal, tuple[str, ...]] = {
+        "traces": settings.otlp_traces_topics,
+        "logs": settings.otlp_logs_topics,
+        "metrics": settings.otlp_metrics_topics,
+    }
+    streams = []
+    for signal, names in topics.items():
+        decoder = OtlpDecoder(
+            signal, event_limits(settings), max_bytes=settings.otlp_max_bytes, workspace=settings.otlp_workspace
+        )
+        streams += [
+            Stream(
+                name=f"otlp_{signal}",
+                topic=settings.topic(name),
+                dead_letter_topic=settings.topic(f"{name}.dlq"),
+                table=f"{settings.database('raw')}.{TABLES[signal][0]}",
+                decoder=decoder,
+                time_column=_TIMES[signal],
+                has_headers=True,
+                salvage=decoder.salvage,
+            )
+            for name in names
+        ]
+    return streams
 
 
 def event_limits(settings: Settings) -> EventLimits:

@@ -21,7 +21,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from ingest.errors import MeterhouseError
 from ingest.schema.engines import Layout
 from ingest.schema.files import Migration, load_bookkeeping, load_migrations
-from ingest.schema.retention import retention_change
+from ingest.schema.retention import retention_changes
 from ingest.warehouse import insert_settings
 
 Say = Callable[[str], None]
@@ -167,11 +167,9 @@ def _record(client: Client, layout: Layout, migration: Migration) -> None:
 
 
 def _keep_retention(client: Client, layout: Layout, *, dry_run: bool, say: Say) -> None:
-    change = retention_change(client, layout)
-    if change is None:
-        return
-    say(change.sentence)
-    if dry_run:
-        say(f"{change.statement};\n")
-    else:
-        client.command(change.statement)
+    for change in retention_changes(client, layout):
+        say(change.sentence)
+        if dry_run:
+            say(f"{change.statement};\n")
+        else:
+            client.command(change.statement)

@@ -26,7 +26,7 @@ from ingest.loader.metrics import Metrics
 from ingest.loader.partition import Key
 from ingest.loader.rejects import RejectGuard
 from ingest.loader.retry import Retrier, RetryPolicy
-from ingest.loader.run import Batch, Claim, Decoded, Decoder, Run, Source, Stream
+from ingest.loader.run import Batch, Claim, Decoded, Decoder, Headers, Run, Source, Stream
 from ingest.loader.takeup import TakeUp
 from ingest.loader.watchdog import Watchdog
 from ingest.warehouse_errors import kind_of
@@ -132,7 +132,9 @@ class FakeAdmin:
 class NoRows:
     """Decodes every message into nothing, so that runs need no table."""
 
-    def decode(self, _values: Sequence[bytes | None], _judged_at_ms: int) -> Decoded:
+    def decode(
+        self, _values: Sequence[bytes | None], _judged_at_ms: int, _headers: Sequence[Headers | None] = ()
+    ) -> Decoded:
         origin = cast("pa.Int32Array", pa.array([], pa.int32()))
         return Decoded(pa.RecordBatch.from_pylist([], pa.schema([])), origin, [], {})
 
