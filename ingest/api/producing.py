@@ -53,6 +53,7 @@ class DoorProducer:
         self._retired: list[Producer] = []
         self._is_fatal = False
         self._timer: asyncio.TimerHandle | None = None
+        self._is_polling = False
         self._mending: asyncio.Task[None] | None = None
         self._mended_at = -_MEND_EVERY_S
         self.messages = 0
@@ -102,7 +103,7 @@ class DoorProducer:
         self.bytes += size
         started = time.perf_counter()
         self._hand_over(topic, key, values, headers, batch)
-        self._poll_soon(0.0 if self._timer is None else _POLL_EVERY_S)
+        self._poll_soon()
         try:
             async with asyncio.timeout(settings.api_ack_timeout_s):
                 await asyncio.shield(batch.future)
@@ -145,18 +146,23 @@ class DoorProducer:
             if not batch.future.done():
                 batch.future.set_result(None)
 
-    def _poll_soon(self, delay_s: float) -> None:
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(delay_s, self._poll)
+    def _poll_soon(self) -> None:
+        """Polls within a millisecond, also where only the idle timer is set."""
+        if not self._is_polling:
+            self._is_polling = True
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = asyncio.get_running_loop().call_later(_POLL_EVERY_S, self._poll)
 
     def _poll(self) -> None:
-        self._timer = None
         self._producer.poll(0)
         for old in list(self._retired):
             old.poll(0)
             if len(old) == 0:
                 self._retired.remove(old)
-        self._poll_soon(_POLL_EVERY_S if self.messages or self._retired else _POLL_IDLE_S)
+        self._is_polling = bool(self.messages or self._retired)
+        delay_s = _POLL_EVERY_S if self._is_polling else _POLL_IDLE_S
+        self._timer = asyncio.get_running_loop().call_later(delay_s, self._poll)
 
     def _replace(self) -> None:
         """After a fatal error (a broker that lost the idempotent producer's state) only a new producer can send."""
