@@ -2,7 +2,7 @@
 -- provider and model. Likely cause: a name in seeds/model_price_overrides.csv that is not spelled
 -- as in the marts (llm_daily.provider and model). A model that is agreed on before its first call
 -- is no fault: hence a warning.
-{{ config(severity='warn') }}
+{{ config(severity='warn', meta={'dagster': {'ref': {'name': 'model_price_overrides'}}}) }}
 
 with
 

@@ -1,6 +1,8 @@
 -- A failing row is 5 minutes of an objective whose windows are not what one gets by adding slo_5m up directly. Likely cause:
 -- a late event whose later windows were not rebuilt (meta.spread_days of slo_windows_5m), or a lookup beside its window.
 -- The last two hours before the watermark and one moment a day before are added up; all would take as long as all events.
+{{ config(meta={'dagster': {'ref': {'name': 'slo_windows_5m'}}}) }}
+
 with
 
 checked as (
