@@ -1,8 +1,8 @@
 """Freshness: policies by family for Dagster, and how old a table's data is by the completeness watermark.
 
-A FreshnessPolicy is about when something was last materialized, which a build of half-landed data satisfies too. How old
-data is, is said by the watermark: up to when everything had landed that a model's last build has seen (ops.model_builds
-against int_clock_ticks). Times are UTC; thresholds are minutes of thresholds.yml.
+A FreshnessPolicy is about when something was last materialized, which a build of half-landed data satisfies too. How
+old data is, is said by the watermark: up to when everything had landed that a model's last build has seen
+(ops.model_builds against int_clock_ticks). Times are UTC; thresholds are minutes of thresholds.yml.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ _NOT_KNOWN: Final = datetime(1970, 1, 2, tzinfo=UTC)
 _USUAL_BUCKETS: Final = 3
 
 
-def freshness_policy(family: str) -> FreshnessPolicy | None:
+def policy_for(family: str) -> FreshnessPolicy | None:
     """The policy of the raw tables (`raw`) or of a family of models; None for seeds, which people edit."""
     if family not in RHYTHMS:
         return None
