@@ -19,6 +19,7 @@ from dagster import (
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject
 
 from orchestration.lib.families import TIME_ZONE, Node, family_of, read_node
+from orchestration.lib.freshness import policy_for
 from orchestration.lib.lineage import Model
 
 FAMILY_TAG: Final = "meterhouse/family"
@@ -44,6 +45,10 @@ class Translator(DagsterDbtTranslator):
 
     def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> AssetSpec:
         spec = super().get_asset_spec(manifest, unique_id, project)
+        properties = self.get_resource_props(manifest, unique_id)
+        policy = None if properties["resource_type"] == "source" else policy_for(family_of(read_node(properties)).value)
+        if policy is not None:
+            spec = spec.replace_attributes(freshness_policy=policy)
         return spec.merge_attributes(deps=[PRICES]) if unique_id in _WRITTEN else spec
 
     def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> AssetKey:

@@ -32,6 +32,7 @@ from orchestration.lib.arrivals import Cursor, Landed, decide, numbers, read_lan
 from orchestration.lib.draining import drain, drained
 from orchestration.lib.environments import sensor_status
 from orchestration.lib.families import MARTS_AT_MOST_EVERY_S
+from orchestration.lib.freshness import policy_for
 from orchestration.lib.resources import Clock, MeterhouseResource
 
 EVENTS: Final = AssetKey(["raw", "agent_events"])
@@ -48,6 +49,7 @@ _BUILDING: Final = ("marts", "hourly", "everything", "full_refresh")
             group_name="raw",
             kinds={"kafka", "clickhouse"},
             owners=["team:platform"],
+            freshness_policy=policy_for("raw"),
             description="What agents reported, each message once (docs/raw-tables.md). Materializing drains Kafka to "
             "where it stands at the start; a loader that runs as a service is observed by the sensor arrivals.",
         ),
@@ -56,6 +58,7 @@ _BUILDING: Final = ("marts", "hourly", "everything", "full_refresh")
             group_name="raw",
             kinds={"kafka", "clickhouse"},
             owners=["team:platform"],
+            freshness_policy=policy_for("raw"),
             description="What could not be landed, whole, and why (docs/guarantees.md).",
         ),
     ],
