@@ -1,0 +1,52 @@
+"""The pictures of docs/images, taken from a stack that runs: `make pictures` after `make up`.
+
+In: METERHOUSE_* of that stack, and data in it that may be shown, such as `make demo` leaves. Out: one small PNG a view.
+Nothing of the machine is on them: Dagster's page shows no paths on these tabs, and the window has no address bar.
+"""
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from ingest.settings import load_settings
+from orchestration.parts import page
+from tests.orchestration.browser.page import GRAPH, Page, of_asset
+from tests.support.chromium import browser, why_absent
+
+FOLDER = Path(__file__).parents[3] / "docs" / "images"
+MOST_BYTES = 200_000
+# Name, path, and a text that is there once the page is drawn.
+VIEWS = (
+    ("dagster-graph", GRAPH, "marts_llm"),
+    ("dagster-mart", of_asset("marts/llm_daily"), "Latest check results"),
+    ("dagster-check", of_asset("marts/llm_daily", "checks", "fresh"), "Evaluation result"),
+)
+# Animations and the graph's layout, after the text is there.
+SETTLED_AFTER_S = 3.0
+
+
+def main() -> int:
+    absent = why_absent()
+    if absent is not None:
+        print(absent, file=sys.stderr)
+        return 1
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as profile, browser(Path(profile), width=1280, height=800) as driver:
+        shown = Page(driver, page(load_settings()))
+        for name, path, text in VIEWS:
+            shown.open(path)
+            shown.expect(text)
+            time.sleep(SETTLED_AFTER_S)
+            file = FOLDER / f"{name}.png"
+            driver.save_screenshot(str(file))
+            size = file.stat().st_size
+            print(f"{file.relative_to(FOLDER.parents[1])}: {size:,} bytes")
+            if size > MOST_BYTES:
+                print(f"{file.name} is larger than {MOST_BYTES:,} bytes", file=sys.stderr)
+                return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
