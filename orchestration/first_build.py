@@ -213,7 +213,13 @@ def _launch(address: str, keys: Collection[_Key]) -> str:
         "pipelineName": _JOB,
         "assetSelection": [{"path": key.path} for key in keys],
     }
-    tags = {TAG: "true", BUILD_TAG: ARRIVALS, "dagster/partition": f"{datetime.now(UTC):%Y-%m-%d}"}
+    tags = {
+        TAG: "true",
+        BUILD_TAG: ARRIVALS,
+        "dagster/partition": f"{datetime.now(UTC):%Y-%m-%d}",
+        # The next `up` tries what is missing; Dagster would try all of it again, and hold that `up` back.
+        "dagster/max_retries": "0",
+    }
     metadata = {"tags": [{"key": name, "value": value} for name, value in tags.items()]}
     params = {"mode": "default", "runConfigData": {}, "selector": selector, "executionMetadata": metadata}
     launch = ask(address, _LAUNCH, _Launched, {"params": params}).launch_pipeline_execution

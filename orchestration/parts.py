@@ -99,8 +99,8 @@ def _part(
         port=port,
         port_variable=port_variable,
         env=variables(settings),
-        # The first start makes the dbt manifest and Dagster's storage, on a busy machine.
-        ready_within_s=180.0,
+        # The first start parses the dbt project and makes Dagster's storage: 15 s, minutes on a machine that is busy.
+        ready_within_s=300.0,
     )
 
 
