@@ -47,7 +47,8 @@ _LONGEST_REMEMBERED: Final = 96
 _DEEPEST: Final = 64
 _MOST_PARTS: Final = 300_000
 """Messages within a request (spans, their events and links, …): more is no telemetry, it is minutes of work."""
-_CLEAN, _CAREFUL, _OURS = range(3)
+_CLEAN, _CAREFUL, _OUR_ACTOR, _OUR_PROMPT = range(4)
+_OURS: Final = {privacy.ACTOR_ATTRIBUTE: _OUR_ACTOR, privacy.PROMPT_ATTRIBUTE: _OUR_PROMPT}
 _LOOKS_ODD: Final = frozenset(b" {[")
 _UNKNOWN: Final[tuple[Action, Kind | None]] = (-1, None)
 _VARINTS = re.compile(rb"(?:[\x80-\xff]{0,9}[\x00-\x7f])*").fullmatch
@@ -118,7 +119,7 @@ class _Walk:
         out: list[bytes] = []
         gathered: Prompts | None = [] if kind.takes_prompt else prompts
         actor: bytes | None = None
-        has_actor = False
+        has_actor = has_prompt = has_naming_key = False
         ids = 0
         while pos < end:
             at = pos
@@ -144,10 +145,11 @@ class _Walk:
                         continue
                     verdict = _verdict(attribute)
                     if verdict == _CAREFUL:
-                        replaced, made, is_ours = self._attribute(attribute, gathered, kind.attribute_tag)
-                        actor, has_actor = actor or made, has_actor or is_ours
-                    elif verdict == _OURS:
-                        has_actor = True
+                        replaced, made, key = self._attribute(attribute, gathered, kind.attribute_tag)
+                        actor = actor or made
+                        has_naming_key = has_naming_key or key in NAMING_KEYS
+                        verdict = _OURS.get(key, verdict)
+                    has_actor, has_prompt = has_actor or verdict == _OUR_ACTOR, has_prompt or verdict == _OUR_PROMPT
                 elif inner is not None:
                     replaced = self._inner(inner, wire, at, start, pos, gathered, depth)
                 elif action == OWN_ID:
@@ -180,16 +182,30 @@ class _Walk:
             out.append(wire[kept:end])
             out.append(_framed(kind.attribute_tag, actor))
             kept = end
-        if kind.takes_prompt and gathered:
+        if kind.takes_prompt and gathered and not has_prompt:
             found = self._scrubber.prompt_attribute(gathered)
             if found is not None:
                 out.append(wire[kept:end])
                 out.append(_framed(kind.attribute_tag, found.SerializeToString()))
                 kept = end
+        if has_naming_key:
+            return self._siblings(kind, b"".join((*out, wire[kept:end])))
         if not out:
             return None
         out.append(wire[kept:end])
         return b"".join(out)
+
+    def _siblings(self, kind: Kind, message: bytes) -> bytes:
+        """The scrubbed message without attributes `value` whose name another attribute, `key`, says."""
+        found = _fields(message, 0, len(message))
+        places = [(at, end) for at, tag, _, end in found if varint(tag) == kind.attribute_tag]
+        values = [
+            KeyValue.FromString(message[start:end]) for _, tag, start, end in found if varint(tag) == kind.attribute_tag
+        ]
+        for index in sorted(self._scrubber.named_values(values, ()), reverse=True):
+            at, end = places[index]
+            message = message[:at] + message[end:]
+        return message
 
     def _inner(
         self, kind: Kind, wire: bytes, at: int, start: int, end: int, prompts: Prompts | None, depth: int
@@ -240,8 +256,8 @@ class _Walk:
 
     def _attribute(
         self, attribute: bytes, prompts: Prompts | None, tag: bytes
-    ) -> tuple[bytes | None, bytes | None, bool]:
-        """What stands in place of the field, the actor_id made of it (a KeyValue), whether it is one already."""
+    ) -> tuple[bytes | None, bytes | None, str]:
+        """What stands in place of the field, the actor_id made of it (a KeyValue), the attribute's key."""
         read = KeyValue.FromString(attribute)
         read.DiscardUnknownFields()
         is_ours = read.key == privacy.ACTOR_ATTRIBUTE
@@ -256,11 +272,11 @@ class _Walk:
             else:
                 left.append(one.SerializeToString())
         replaced = None if left == [attribute] else b"".join(_framed(tag, one) for one in left)
-        return replaced, actor, is_ours
+        return replaced, actor, read.key
 
     def _objection(self, wire: bytes, pos: int, end: int) -> Objection | None:
         """What `look` says to the group's resource, all pieces of it together."""
-        pieces = [wire[start:stop] for tag, start, stop in _fields(wire, pos, end) if tag == _RESOURCE_TAG]
+        pieces = [wire[start:stop] for _, tag, start, stop in _fields(wire, pos, end) if tag == _RESOURCE_TAG]
         return self._look(Resource.FromString(b"".join(pieces))) if self._look is not None else None
 
     def _refuse(self, objection: Objection, items: int) -> None:
@@ -287,8 +303,8 @@ def _verdict(attribute: bytes) -> int:
 
 def _judge_key(key: bytes) -> int:
     name = key.decode()
-    if name == privacy.ACTOR_ATTRIBUTE:
-        verdict = _OURS
+    if name in _OURS:
+        verdict = _OURS[name]
     elif denied(name) is not None or name in NAMING_KEYS or "@" in name or "%40" in name:
         verdict = _CAREFUL
     else:
@@ -354,15 +370,16 @@ def _read_varint(wire: bytes, pos: int) -> tuple[int, int]:
     raise IndexError
 
 
-def _fields(wire: bytes, pos: int, end: int) -> list[tuple[int, int, int]]:
-    """Fields with lengths, as (tag, start, end); of others only that they can be skipped. Raises IndexError."""
+def _fields(wire: bytes, pos: int, end: int) -> list[tuple[int, int, int, int]]:
+    """Fields with lengths, as (where, tag, start, end); of others only that they can be skipped. Raises IndexError."""
     found = []
     while pos < end:
+        at = pos
         tag, pos = _read_varint(wire, pos)
         wire_type = tag & 7
         if wire_type == 2:
             size, pos = _read_varint(wire, pos)
-            found.append((tag, pos, pos + size))
+            found.append((at, tag, pos, pos + size))
             pos += size
         elif wire_type == 0:
             pos = _read_varint(wire, pos)[1]
@@ -380,6 +397,6 @@ def _count_items(kind: Kind, wire: bytes, pos: int, end: int) -> int:
         return 1
     return sum(
         _count_items(inner, wire, start, stop)
-        for tag, start, stop in _fields(wire, pos, end)
+        for _, tag, start, stop in _fields(wire, pos, end)
         if (inner := kind.fields.get(tag, _UNKNOWN)[1]) is not None and kind.fields[tag][0] == MESSAGE
     )

@@ -21,24 +21,12 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from ingest.contracts.denial import DROPPED, NAMING_KEYS, Rule, count, denied, mask_emails
 from ingest.contracts.fields import EVENT_TYPES
 from ingest.contracts.privacy import MAX_SCRUB_DEPTH, scrub_value
-from ingest.contracts.pseudonyms import USER_NAMES, Pseudonyms, is_prompt
+from ingest.contracts.pseudonyms import PROMPT_FAMILIES, USER_NAMES, Pseudonyms, is_prompt
 
 ExportRequest = ExportTraceServiceRequest | ExportLogsServiceRequest | ExportMetricsServiceRequest
 
 ACTOR_ATTRIBUTE: Final = "meterhouse.actor_id"
 PROMPT_ATTRIBUTE: Final = "meterhouse.prompt_hash"
-PROMPT_FAMILIES: Final = (
-    "gen_ai.input.messages",
-    "gen_ai.prompt",
-    "llm.input_messages",
-    "llm.prompts",
-    "input.value",
-    "traceloop.entity.input",
-    "ai.prompt",
-)
-"""A call often names its prompt several times: the first of these that is there is hashed, so that the hash does not
-depend on which instrumentations reported it."""
-
 KEPT_LOG_WORDS: Final = frozenset((*EVENT_TYPES, "run_started", "run_finished", "token_usage", DROPPED))
 """Text bodies that may stay: names of events, no words of people."""
 
@@ -174,13 +162,13 @@ class Scrubber:
                 elif prompts is not None and is_prompt(name, rule[1]):
                     prompts.append((name, _copy(attribute.value)))
         if has_naming_key:
-            condemned += self._named_values(attributes, condemned)
+            condemned += self.named_values(attributes, condemned)
         for index in sorted(condemned, reverse=True):
             del attributes[index]
         if actor is not None:
             _add(attributes, ACTOR_ATTRIBUTE, actor)
 
-    def _named_values(self, attributes: Sequence[KeyValue], condemned: Sequence[int]) -> Iterator[int]:
+    def named_values(self, attributes: Sequence[KeyValue], condemned: Sequence[int]) -> Iterator[int]:
         """Entries `value` beside an entry `key` that holds a denied name."""
         names = [one.value.string_value for one in attributes if one.key in NAMING_KEYS]
         rules = [rule for name in names if (rule := denied(name)) is not None]
@@ -229,6 +217,7 @@ class Scrubber:
         """The attribute that stands for all prompts of one item; None where there are none, or no key to hash with."""
         if not prompts or self._pseudonyms is None:
             return None
+        # The first family that is there: the hash must not depend on which instrumentations repeated the prompt.
         chosen = next(
             (found for family in PROMPT_FAMILIES if (found := [one for one in prompts if one[0].startswith(family)])),
             prompts,

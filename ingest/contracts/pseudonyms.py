@@ -34,6 +34,17 @@ llm_input_messages input_value traceloop_entity_input ai_prompt all_messages_eve
 )
 """Rules whose value is, or is part of, what a model was asked, unless the name says that it is an answer."""
 
+PROMPT_FAMILIES: Final = (
+    "gen_ai.input.messages",
+    "gen_ai.prompt",
+    "llm.input_messages",
+    "llm.prompts",
+    "input.value",
+    "traceloop.entity.input",
+    "ai.prompt",
+)
+"""Beginnings of attributes that hold a prompt, in the order of which is hashed where a call reports several."""
+
 _ANSWERS: Final = ("output", "response", "completion", "reply", "answer", "result")
 
 _DIGITS: Final = 32
@@ -50,6 +61,8 @@ class IdentityKey:
 def is_prompt(name: str, rule: str) -> bool:
     """Whether an attribute denied by this rule holds what a model was asked."""
     lower = name.lower()
+    if lower.startswith(PROMPT_FAMILIES):
+        return True
     return rule in PROMPT_RULES and not any(word in lower for word in _ANSWERS)
 
 
