@@ -27,9 +27,9 @@ from orchestration.lib.alerts.places import EPOCH
 ROOT = Path(__file__).parents[2]
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 MARTS = (
-    "alerts_current", "alert_evaluations", "slo_clock", "slo_burn", "slo_5m", "agent_metrics_1m", "llm_hourly", "error_breakdown_daily",
+    "alerts_current", "alert_evaluations", "slo_clock", "slo_burn", "slo_5m", "slo_traffic_5m", "agent_metrics_1m", "llm_hourly", "error_breakdown_daily",
     "tool_reliability", "agent_health_daily", "workspace_cost_daily", "budget_spent_daily", "unpriced_usage",
-    "pipeline_health",
+    "pipeline_health", "cost_by_agent_daily",
 )  # fmt: skip
 
 
@@ -77,6 +77,25 @@ class House:
             "agent String, model String, tool_name String, threshold Nullable(Float64)) engine = MergeTree order by ()"
         )
         return cls(client, settings)
+
+    @staticmethod
+    def root() -> Path:
+        return ROOT
+
+    def forget(self) -> None:
+        """As before anything was seen."""
+        ops = [f"ops.{table}" for table in ("alert_log", "alert_messages", "alert_deliveries", "alert_silences")]
+        for table in [*ops, *(f"marts.{mart}" for mart in MARTS), "intermediate.slo_objectives"]:
+            self.client.command(f"truncate table {self.table(table)} sync")
+
+    def environment(self) -> dict[str, str]:
+        """For a command that reads its settings itself."""
+        url = self.settings.clickhouse_url
+        assert url is not None
+        return {
+            "METERHOUSE_CLICKHOUSE_URL": url.get_secret_value(),
+            "METERHOUSE_DATABASE_PREFIX": self.settings.database_prefix,
+        }
 
     def table(self, name: str) -> str:
         return f"{self.settings.database_prefix}{name}"

@@ -80,7 +80,7 @@ LOOKS = st.lists(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(LOOKS)
 def test_whatever_happens_nothing_is_lost_and_nothing_is_told_twice(looks: list[dict[str, object]]) -> None:
     world, at = World(), 0.0

@@ -13,6 +13,7 @@ from orchestration.lib.alerts.rules import figures, meaning
 MOST_LINES: Final = 10
 # From so far behind on a message says how old what it knows is.
 _OLD: Final = timedelta(minutes=15)
+_NEW: Final = frozenset({"fired", "first told"})
 _OPENINGS: Final = {
     Kind.FIRING: "",
     Kind.WORSENED: "worse: ",
@@ -49,7 +50,7 @@ def compose(
         at=facts.now,
         title=_title(step, lives),
         what=meaning(worst.rule_id).what,
-        alerts=[_line(life, step.kind) for life in lives[:MOST_LINES]],
+        alerts=[_line(life) for life in lives[:MOST_LINES]],
         more=max(len(lives) - MOST_LINES, 0),
         how_bad=details.how_bad,
         hurts=details.hurts,
@@ -73,10 +74,10 @@ def _title(step: Step, lives: Sequence[Life]) -> str:
     return f"{step.severity.upper()} {_OPENINGS[step.kind]}{worst.rule_id}{where}: {worst.subject}{figure}{more}"
 
 
-def _line(life: Life, kind: Kind) -> AlertLine:
+def _line(life: Life) -> AlertLine:
     return AlertLine(
         subject=life.signal.subject,
-        now=_now(life, kind),
+        now=_now(life),
         severity=life.signal.severity,
         value=life.signal.value,
         threshold=life.signal.threshold,
@@ -87,17 +88,16 @@ def _line(life: Life, kind: Kind) -> AlertLine:
     )
 
 
-def _now(life: Life, kind: Kind) -> str:
+def _now(life: Life) -> str:
     if not life.is_open:
         return "ended"
     if life.change in ("worsened", "severity"):
         return "worse"
-    is_new = life.change in ("fired", "told") and kind in (Kind.FIRING, Kind.WORSENED) and life.told_at == life.fired_at
-    return "new" if is_new or kind is Kind.FIRING else "holds"
+    return "new" if life.change in _NEW else "holds"
 
 
 def _order(life: Life) -> int:
-    return {"worsened": 0, "fired": 0}.get(life.change, 1)
+    return 0 if life.change == "worsened" or life.change in _NEW else 1
 
 
 def _remarks(step: Step, facts: Facts) -> Iterable[str]:

@@ -77,7 +77,7 @@ class Postman:
                 self._try(attempt, now, report)
             if not attempts or time.monotonic() - began > budget_s:
                 break
-        open_ones = self.letters(now) if report.delivered or report.failed or attempts else letters
+        open_ones = self.letters(now) if attempts else letters
         report.waiting = sum(not one.is_finished(name) for one in open_ones for name in one.receivers)
         return report
 

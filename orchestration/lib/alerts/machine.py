@@ -168,6 +168,10 @@ def _wants_reminder(life: Life, told_at: datetime | None, now: datetime, rule: R
     return now - told_at >= after
 
 
+def _first(life: Life) -> str:
+    return life.change if life.change == "fired" else "first told"
+
+
 def _told(life: Life, now: datetime, rule: Rule) -> Life:
     """A life after the message of its group: what nobody keeps back is told as it is now."""
     if life.told_at is None and not _is_fresh(life):
@@ -184,5 +188,5 @@ def _told(life: Life, now: datetime, rule: Rule) -> Life:
         told_at=now,
         told_severity=max(life.told_severity or "notice", life.signal.severity, key=rank_of),
         told_badness=max(life.told_badness, life.signal.badness),
-        change="worsened" if is_worse else life.change or "told",
+        change="worsened" if is_worse else _first(life) if life.told_at is None else "told",
     )

@@ -32,7 +32,7 @@ def example_notice(rule: str, workspace: str, severity: str, owner: str, routes:
 
 
 def send_test(routes: Routes, names: Sequence[str], notice: Notice, environ: Mapping[str, str]) -> dict[str, str]:
-    """Sends to each; why not, by the channel's name, where one did not take it. PagerDuty's incident is closed again."""
+    """Sends to each; why not, by the channel's name, where one did not. PagerDuty's incident is closed again."""
     troubles: dict[str, str] = {}
     for name in names:
         try:

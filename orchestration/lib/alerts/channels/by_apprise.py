@@ -44,7 +44,7 @@ class PagerDuty:
             options["click"] = notice.runbook_url
         # Its events need the integration's key only; the API's key is for what we do not do.
         url = f"pagerduty://{quote(self._key, safe='')}@events/meterhouse/{quote(notice.rule_id, safe='')}"
-        _notify(f"{url}?{urlencode(options)}", "", notice.title, is_over=notice.is_over)
+        _notify(f"{url}?{urlencode(options, quote_via=quote)}", "", notice.title, is_over=notice.is_over)
 
 
 class AnyService:
