@@ -25,6 +25,7 @@ ENGINE = (sys.executable, "-m", "ingest.embedded.clickhouse")
 BROKER = (sys.executable, "-m", "ingest.embedded", "kafka")
 METERHOUSE = (sys.executable, "-c", "from ingest.cli import main; main()")
 # The embedded broker holds a JoinGroup for half the session timeout; six seconds is the least Kafka allows.
+OTLP_TOPICS = tuple(f"METERHOUSE_OTLP_{signal}_TOPICS" for signal in ("TRACES", "LOGS", "METRICS"))
 GROUP_OPTIONS = "session.timeout.ms=6000,heartbeat.interval.ms=1000"
 
 
@@ -83,6 +84,7 @@ def loader_environment(
         "METERHOUSE_DATABASE_PREFIX": prefix,
         "METERHOUSE_TOPIC_PREFIX": prefix,
         "METERHOUSE_AGENT_EVENT_TOPICS": ",".join(topics),
+        **dict.fromkeys(OTLP_TOPICS, ""),  # the loader reads what is measured or attacked, and nothing beside it
         "METERHOUSE_CONSUMER_GROUP": f"{prefix}loader",
         "METERHOUSE_METRICS_PORT": "0",
         **(more or {}),

@@ -96,9 +96,11 @@ def _copies(rows: pa.RecordBatch, times: Nanoseconds, placed: Placed) -> npt.NDA
     alike[order[1:][same]] = True
     alike[order[:-1][same]] = True
     places = np.flatnonzero(alike)
+    # Without the time, which is one of the keys: Python's own has no nanoseconds, and Arrow refuses to cut them.
+    said = rows.drop_columns(["Timestamp"]).take(pa.array(places)).to_pylist()
     seen: Counter[str] = Counter()
-    for place, row in zip(places.tolist(), rows.take(pa.array(places)).to_pylist(), strict=True):
-        key = repr((placed.message_of[place], row))
+    for place, row in zip(places.tolist(), said, strict=True):
+        key = repr((int(placed.message_of[place]), int(times[place]), row))
         copies[place] = seen[key]
         seen[key] += 1
     return copies
