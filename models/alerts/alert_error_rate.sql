@@ -26,6 +26,8 @@ blocks as (
         block_at
 ),
 
+-- Beyond doubt: also the lower end of the 95 % interval is over 5 %. Five of ninety calls are chance
+-- too often to wake somebody for.
 over_limit as (
     select
         workspace_id,
@@ -36,7 +38,7 @@ over_limit as (
     from blocks
     cross join clock
     where
-        failed_calls > 0.05 * judged_calls
+        {{ wilson_low('failed_calls', 'judged_calls') }} > 0.05
         and failed_calls >= {{ var('alert_min_errors') }}
 ),
 

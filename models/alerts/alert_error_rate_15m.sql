@@ -42,6 +42,8 @@ windows as (
     )
 ),
 
+-- Beyond doubt: also the lower end of the 95 % interval is over 2 %. Failures come in bunches, a call
+-- with its retries, so a window of three blocks needs twice as many as one.
 over_limit as (
     select
         workspace_id,
@@ -52,8 +54,8 @@ over_limit as (
     from windows
     cross join clock
     where
-        failed_calls_15m > 0.02 * judged_calls_15m
-        and failed_calls_15m >= {{ var('alert_min_errors') }}
+        {{ wilson_low('failed_calls_15m', 'judged_calls_15m') }} > 0.02
+        and failed_calls_15m >= 2 * {{ var('alert_min_errors') }}
 ),
 
 firing as (
