@@ -1,7 +1,8 @@
 """`python -m bench`: starts engines and a broker of its own, measures, prints, writes bench/results.json, stops all.
 
-First the loader, then the models. Exit code 0 when every target is reached, 1 when one is missed (not with --quick), a
-way did not land every event or a model does not build.
+First the loader, then the models, then how soon a person hears of an incident (into docs/alerting.md). Exit code 0 when
+every target is reached, 1 when one is missed (figures of speed: not with --quick), a way did not land every event, a
+model does not build, or an alert comes late, twice or for nothing.
 """
 
 import argparse
@@ -11,7 +12,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import contest, events, latency, models, models_report, report, stand
+from bench import contest, events, incidents, latency, models, models_report, report, stand
+from ingest.building.dbt import project_folder
 from tests.support.servers import free_port
 
 _PARTITIONS = 3
@@ -76,11 +78,16 @@ def main() -> int:
             report.write(results, _RESULTS)
         model_events, model_rounds = (20_000, 1) if given.quick else (given.model_events, rounds)
         built = models.measure(model_events, model_rounds, folder, console, is_quick=given.quick)
-    models_report.show(built, console)
+        models_report.show(built, console)
+        if not given.quick:
+            models_report.write(built, _RESULTS)
+        told = incidents.measure(folder, console, is_quick=given.quick)
+    incidents.show(told, console)
     if not given.quick:
-        models_report.write(built, _RESULTS)
+        incidents.write(told, project_folder() / incidents.PAGE)
     # One round of two seconds shows that all land and about how fast; too little to fail on.
-    return 0 if given.quick or all(target.is_reached for target in results.targets + built.targets) else 1
+    is_fast = given.quick or all(target.is_reached for target in results.targets + built.targets)
+    return 0 if is_fast and told.is_good else 1
 
 
 if __name__ == "__main__":
