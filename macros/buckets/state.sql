@@ -111,13 +111,18 @@
 
 {#
     How far a model may be built: as far as everything it reads is. Views are looked through; a table that does not
-    follow the change log says nothing about it.
+    follow the change log says nothing about it, unless it feeds it (meta.feeds): changes of its own log are named again in
+    that one, in the same order, so what it has not taken up must not be built yet.
 #}
 {% macro upstream_built_to(ground, node_id, change_log) %}
     {% set bounds = [] %}
-    {% for upstream in upstream_models(node_id)
-        if upstream.name == change_log or change_log in upstream.config.meta.get('change_logs', []) %}
-        {% do bounds.append(last_build(ground, upstream.name, change_log).built_to) %}
+    {% for upstream in upstream_models(node_id) %}
+        {% set followed = upstream.config.meta.get('change_logs', []) %}
+        {% if upstream.name == change_log or change_log in followed %}
+            {% do bounds.append(last_build(ground, upstream.name, change_log).built_to) %}
+        {% elif change_log in upstream.config.meta.get('feeds', []) %}
+            {% do bounds.append(last_build(ground, upstream.name, followed | first).built_to) %}
+        {% endif %}
     {% endfor %}
     {{ return(bounds | min if bounds else none) }}
 {% endmacro %}

@@ -19,8 +19,11 @@
 with
 
 events as (
-    select * from {{ ref('stg_agent__events') }}
+    select {{ event_columns() }} from {{ ref('stg_agent__events') }}
     where {{ in_buckets('occurred_at') }}
+    union all
+    select {{ event_columns() }} from {{ ref('int_otel_events') }}
+    where {{ in_buckets('occurred_hour') }} and is_event
 ),
 
 event_moves as (

@@ -17,7 +17,7 @@ event_moves as (
 ),
 
 model_hours as (
-    select * from {{ ref('int_model_hours') }}
+    select * from {{ ref('int_called_models') }}
 ),
 
 model_names as (
@@ -35,6 +35,15 @@ arrived as (
         toLowCardinality('arrival') as reason
     from event_index
     where {{ arrived('loaded_at') }}
+),
+
+-- What OpenTelemetry told, and what that changed of what it had told before.
+told as (
+    select distinct
+        bucket_at,
+        toLowCardinality('telemetry') as reason
+    from {{ ref('int_otel_changed_hours') }}
+    where {{ unseen('change_id') }}
 ),
 
 -- Hours that hold an older copy of an event whose newest copy says another hour.
@@ -89,6 +98,8 @@ with_other_prices as (
 
 changed as (
     select * from arrived
+    union all
+    select * from told
     union all
     select * from left_behind
     union all

@@ -3,7 +3,7 @@
 with
 
 model_hours as (
-    select * from {{ ref('int_model_hours') }}
+    select * from {{ ref('int_called_models') }}
 ),
 
 provider_aliases as (
