@@ -11,7 +11,7 @@ LOCK_COMMAND := uv pip compile --universal --python-version 3.11 --generate-hash
 	--no-emit-find-links --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint build mart bench chaos up down status lock clean
+.PHONY: help setup demo test lint build mart bench chaos up down status pictures lock clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -27,7 +27,7 @@ $(STAMP): requirements-dev.lock pyproject.toml
 
 setup: $(STAMP) ## Make the virtual environment (every other target does it too)
 
-demo: $(STAMP) ## Simulate, load and check: a day and a half of agents (EVENTS=200000 SEED=7)
+demo: $(STAMP) ## Simulate, land and build through Dagster, check: a day and a half of agents (EVENTS=200000 SEED=7)
 	$(BIN)/meterhouse demo $(if $(EVENTS),--events $(EVENTS)) $(if $(SEED),--seed $(SEED))
 
 test: $(STAMP) ## Run the tests, files in turn on two processes (JOBS= ARGS= goes to pytest)
@@ -54,7 +54,7 @@ bench: $(STAMP) ## Measure the loader against the engine's own import (EVENTS= A
 chaos: $(STAMP) ## Kill, freeze and cut off the parts under load, then count (ROUNDS=20 SEED=)
 	$(BIN)/python -m tests.chaos $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
-up: $(STAMP) ## Start the stack in the background
+up: $(STAMP) ## Start the stack in the background, build everything once, say where Dagster's page is
 	$(BIN)/meterhouse up
 
 down: $(STAMP) ## Stop it; what has landed stays on disk
@@ -62,6 +62,9 @@ down: $(STAMP) ## Stop it; what has landed stays on disk
 
 status: $(STAMP) ## Show what runs, what has landed, what has not
 	$(BIN)/meterhouse status
+
+pictures: $(STAMP) ## Take the pictures of docs/images from the stack that runs
+	$(BIN)/python -m tests.orchestration.browser.pictures
 
 lock: $(STAMP) ## Resolve pyproject.toml into the two lock files anew
 	$(BIN)/$(LOCK_COMMAND) --group build pyproject.toml --output-file requirements.lock
