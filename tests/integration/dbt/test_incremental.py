@@ -35,6 +35,7 @@ BOOKS = {
     "intermediate.int_passed_hours",
     "intermediate.int_price_changes",
     "intermediate.int_restated_costs",
+    "marts.alert_evaluations",
     "marts.cost_restatements",
     "marts.pipeline_health",
 }

@@ -137,7 +137,7 @@ def _bucketed(models: Models) -> list[str]:
 def _left_over(models: Models) -> list[str]:
     """Tables that a build makes beside the one it replaces."""
     names = [name for schema in ("intermediate", "marts") for name in _tables(models, schema)]
-    return [name for name in names if name.endswith(("__slice", "__dbt_tmp"))]
+    return [name for name in names if name.endswith(("__slice", "__dbt_tmp", "__next"))]
 
 
 def _tables(models: Models, schema: str) -> list[str]:
