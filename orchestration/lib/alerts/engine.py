@@ -27,7 +27,7 @@ from orchestration.lib.alerts.model import Facts, Group, Kind, Signal, State, St
 from orchestration.lib.alerts.notice import moment
 from orchestration.lib.alerts.observe import Observation, observe
 from orchestration.lib.alerts.routes import Routes, dry_run_reason, load_routes
-from orchestration.lib.alerts.rules import query_link, span, statement
+from orchestration.lib.alerts.rules import page_link, query_link, span, statement
 from orchestration.lib.alerts.store import Store
 
 # Rules whose signals a sensor makes; what marts.alerts_current says is never theirs.
@@ -151,9 +151,10 @@ def tell(store: Store, settings: Settings, routes: Routes, step: Step, facts: Fa
     found = details(store, signals, max(signal.until for signal in signals))
     owner = found.owner or routes.owner(worst.rule_id)
     sql = statement(worst, marts=store.places.marts.strip("`"), ops=store.places.ops.strip("`"))
+    link = page_link(routes.links.dagster, worst.rule_id) or query_link(_query_base(settings, routes), sql)
     notice = compose(
         step, uuid.uuid4().hex, facts, found, owner=owner, query=sql,
-        query_url=query_link(_query_base(settings, routes), sql), docs=routes.links.docs,
+        query_url=link, docs=routes.links.docs,
     )  # fmt: skip
     channels: Sequence[str] = routes.channels_for(
         rule=worst.rule_id, workspace=worst.workspace_id, severity=notice.severity, owner=owner

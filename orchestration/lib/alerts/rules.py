@@ -137,6 +137,16 @@ MEANINGS: Final[Mapping[str, Meaning]] = {
 }  # fmt: skip
 
 
+# What is seen in Dagster is looked up there; paths of its pages.
+_PAGES: Final[Mapping[str, str]] = {"run_failed": "/runs?q%5B0%5D=status%3AFAILURE", "asset_stale": "/assets"}
+
+
+def page_link(base: str, rule_id: str) -> str:
+    """The page of Dagster that shows more; nothing for a rule that is not Dagster's, or without a base."""
+    page = _PAGES.get(rule_id)
+    return f"{base.rstrip('/')}{page}" if base and page else ""
+
+
 def meaning(rule_id: str) -> Meaning:
     """Of a rule; a plain one where nobody wrote one down."""
     return MEANINGS.get(rule_id) or Meaning(f"The rule {rule_id} holds.", Unit.PLAIN, About.CALLS, _ANY_QUERY)
