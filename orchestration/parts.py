@@ -55,7 +55,12 @@ def page(settings: Settings) -> str:
 def variables(settings: Settings) -> dict[str, str]:
     """What a process of Dagster reads. An installation that does not say what it is, is a laptop."""
     given = {"METERHOUSE_ENVIRONMENT": "dev", **environment(settings)}
-    return given | {"DAGSTER_HOME": str(dagster_home(settings)), "PYTHONUNBUFFERED": "1"}
+    return given | {
+        "DAGSTER_HOME": str(dagster_home(settings)),
+        # A run that loads its definitions for longer, on a busy machine, would be called failed and begin all the same.
+        "DAGSTER_GRPC_TIMEOUT_SECONDS": "180",
+        "PYTHONUNBUFFERED": "1",
+    }
 
 
 def dagster_parts(settings: Settings) -> list[Part]:
