@@ -104,7 +104,7 @@ def test_a_database_just_built_is_as_the_manifest_says_and_each_drift_is_named(h
     assert found.numbers["built"] == len(house.nodes)
 
     table = "{marts}.cost_by_route_daily"
-    house.run(f"alter table {table} drop column errors, add column surprise String, modify column calls Int64")
+    house.run(f"alter table {table} drop column tool_calls, add column surprise String, modify column llm_calls Int64")
     house.run("create table {marts}.my_copy (x UInt8) engine = MergeTree order by x")
     house.run("rename table {intermediate}.provider_aliases to {intermediate}.provider_aliases__dbt_backup")
     try:
@@ -112,13 +112,15 @@ def test_a_database_just_built_is_as_the_manifest_says_and_each_drift_is_named(h
     finally:
         house.run("rename table {intermediate}.provider_aliases__dbt_backup to {intermediate}.provider_aliases")
         house.run("drop table {marts}.my_copy sync")
-        house.run(f"alter table {table} add column errors UInt64, drop column surprise, modify column calls UInt64")
+        house.run(
+            f"alter table {table} add column tool_calls UInt64, drop column surprise, modify column llm_calls UInt64"
+        )
 
     assert found.level is Level.ERROR
     assert [(row["what"], row["table"], row["column"]) for row in found.rows] == [
         ("missing_table", "intermediate.provider_aliases", ""),
-        ("missing_column", "marts.cost_by_route_daily", "errors"),
-        ("other_type", "marts.cost_by_route_daily", "calls"),
+        ("missing_column", "marts.cost_by_route_daily", "tool_calls"),
+        ("other_type", "marts.cost_by_route_daily", "llm_calls"),
         ("extra_table", "marts.my_copy", ""),
         ("extra_column", "marts.cost_by_route_daily", "surprise"),
     ]
@@ -186,9 +188,8 @@ def test_messages_that_wait_are_lag_by_number_and_by_time(house: House) -> None:
 
     by_time = consumer_lag(house.look(timedelta(minutes=16)))
     rule = msgspec.structs.replace(load_thresholds().consumer_lag, warn_messages=5)
-    by_number = consumer_lag(
-        replace(house.look(), thresholds=msgspec.structs.replace(load_thresholds(), consumer_lag=rule))
-    )
+    stricter = msgspec.structs.replace(load_thresholds(), consumer_lag=rule)
+    by_number = consumer_lag(replace(house.look(), thresholds=stricter))
 
     assert (by_time.level, by_time.numbers["lag_messages"]) == (Level.ERROR, 5)
     assert float(by_time.numbers["behind_s"] or 0) > 900
@@ -294,3 +295,34 @@ def test_each_family_and_raw_has_a_policy_of_the_thresholds_and_seeds_have_none(
     assert policy_for("hourly") is not None
     assert policy_for("daily") is not None
     assert policy_for("seeds") is None
+
+
+def test_checks_answer_through_dagster_with_numbers(house: House) -> None:
+    from dagster import AssetCheckKey, Definitions, in_process_executor
+
+    from orchestration.defs import quality
+    from orchestration.defs.quality.pipeline import ENTRIES
+    from orchestration.lib.resources import Clock, MeterhouseResource
+
+    # One of each step; drift would parse the project for this house's own home.
+    names = [("/".join(one.asset), one.name) for one in ENTRIES if one.name != "manifest_drift"]
+    names += [("raw/agent_events", "fresh"), ("marts/cost_by_route_daily", "newest_bucket")]
+    names += [("marts/llm_daily", "newest_bucket"), ("raw/agent_events", "schema_as_migrated")]
+    keys = {AssetCheckKey(asset.split("/"), name) for asset, name in names}
+    resources = {"meterhouse": MeterhouseResource.of(house.models.settings), "clock": Clock()}
+    merged = Definitions(
+        asset_checks=quality.definitions.asset_checks, executor=in_process_executor, resources=resources
+    )
+    job = merged.resolve_implicit_global_asset_job_def().get_subset(asset_check_selection=keys)
+
+    ran = job.execute_in_process()
+
+    assert ran.success
+    found = {one.asset_check_key: one for one in ran.get_asset_check_evaluations()}
+    assert set(found) == keys
+    assert all(one.metadata for one in found.values())
+    assert found[AssetCheckKey(["raw", "agent_events"], "completeness")].passed
+    assert found[AssetCheckKey(["raw", "agent_events"], "schema_as_migrated")].passed
+    # A mart that this house did not build: said, not an end of the step.
+    unbuilt = found[AssetCheckKey(["marts", "llm_daily"], "newest_bucket")]
+    assert (unbuilt.passed, "could not look" in str(unbuilt.description)) == (False, True)
