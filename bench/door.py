@@ -27,6 +27,7 @@ from rich.console import Console
 from bench import stand
 from ingest.api.key_changes import add_key
 from ingest.api.signatures import sign
+from ingest.embedded.stack import answers_ok
 from ingest.kafka import KafkaAdmin
 from tests.support.servers import Server, free_port, launch
 
@@ -96,7 +97,7 @@ def _start_server(folder: Path, broker_port: int, port: int, keys: Path) -> Serv
 
 
 def _answers(port: int) -> bool:
-    return stand.answers_ok(f"http://127.0.0.1:{port}/readyz")
+    return answers_ok(f"http://127.0.0.1:{port}/readyz")
 
 
 def _run(way: Way, requests: int, port: int, server: Server, bootstrap: str, secret: str) -> DoorResult:

@@ -29,7 +29,7 @@ class _Envelope(msgspec.Struct, forbid_unknown_fields=True):
 
 class _RawEnvelope(msgspec.Struct):
     events: list[msgspec.Raw] | None = None
-    workspace_id: msgspec.Raw | None = None
+    workspace_id: msgspec.Raw = msgspec.Raw(b"null")
 
 
 _ENVELOPE: Final = msgspec.json.Decoder(_Envelope, float_hook=keep_number)
@@ -94,12 +94,13 @@ def _json(body: bytes, workspace_id: str) -> Events:
         ) from None
     if envelope.events is None:
         return [body]
-    named = envelope.workspace_id
-    if named is not None and bytes(named) not in (b"null", msgspec.json.encode(workspace_id)):
+    if bytes(envelope.workspace_id) not in (b"null", msgspec.json.encode(workspace_id)):
         raise Refusal(403, "wrong_workspace", "The credential is for another workspace than the body names.")
     return [bytes(raw) for raw in envelope.events]
 
 
 def _where(error: BaseException) -> str:
     """msgspec's words tell a position or a type, never the text."""
-    return str(error) if isinstance(error, msgspec.MsgspecError) else type(error).__name__
+    if isinstance(error, msgspec.MsgspecError):
+        return str(error)
+    return "it nests too deep" if isinstance(error, RecursionError) else "it is not UTF-8"

@@ -65,9 +65,9 @@ def attribute(name: str, value: str | float) -> KeyValue:
     """One attribute; a number with a fraction is a double."""
     if isinstance(value, str):
         return KeyValue(key=name, value=AnyValue(string_value=value))
-    if isinstance(value, float):
-        return KeyValue(key=name, value=AnyValue(double_value=value))
-    return KeyValue(key=name, value=AnyValue(int_value=value))
+    if isinstance(value, int):
+        return KeyValue(key=name, value=AnyValue(int_value=value))
+    return KeyValue(key=name, value=AnyValue(double_value=value))
 
 
 def traces(*spans: Span, resource: tuple[KeyValue, ...] = ()) -> ExportTraceServiceRequest:
@@ -111,7 +111,6 @@ values = st.recursive(
 )
 _attributes = st.lists(st.builds(lambda key, value: KeyValue(key=key, value=value), _names, values), max_size=5)
 _ids = st.integers(1, 2**60)
-_few = {"max_size": 2}
 
 _events = st.builds(lambda name, found: Span.Event(name=name, attributes=found), _texts, _attributes)
 _links = st.builds(
@@ -130,7 +129,7 @@ def _span(number: int, name: str, found: list[KeyValue], events: list[Span.Event
     return made
 
 
-_spans = st.builds(_span, _ids, _texts, _attributes, st.lists(_events, **_few), st.lists(_links, **_few))
+_spans = st.builds(_span, _ids, _texts, _attributes, st.lists(_events, max_size=2), st.lists(_links, max_size=2))
 _records = st.builds(
     lambda body, found, severity: LogRecord(body=body, attributes=found, severity_text=severity),
     values,
@@ -144,7 +143,7 @@ _numbers = st.builds(
     _attributes,
     st.integers(-5, 2**40),
 )
-_gauges = st.lists(_numbers, **_few).map(lambda points: Metric(name="g", gauge=Gauge(data_points=points)))
+_gauges = st.lists(_numbers, max_size=2).map(lambda points: Metric(name="g", gauge=Gauge(data_points=points)))
 _histograms = _attributes.map(
     lambda found: Metric(
         name="h",
@@ -192,14 +191,14 @@ trace_requests = st.builds(
             )
         ]
     ),
-    st.lists(_spans, **_few),
+    st.lists(_spans, max_size=2),
     _attributes,
 )
 log_requests = st.builds(
     lambda records, found: ExportLogsServiceRequest(
         resource_logs=[ResourceLogs(resource=Resource(attributes=found), scope_logs=[ScopeLogs(log_records=records)])]
     ),
-    st.lists(_records, **_few),
+    st.lists(_records, max_size=2),
     _attributes,
 )
 metric_requests = st.builds(
@@ -208,6 +207,6 @@ metric_requests = st.builds(
             ResourceMetrics(resource=Resource(attributes=found), scope_metrics=[ScopeMetrics(metrics=metrics)])
         ]
     ),
-    st.lists(st.one_of(_gauges, _histograms, _exponential, _summaries), **_few),
+    st.lists(st.one_of(_gauges, _histograms, _exponential, _summaries), max_size=2),
     _attributes,
 )
