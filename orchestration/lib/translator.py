@@ -5,12 +5,14 @@ assets. A test of severity error blocks what is built from its model, as it does
 """
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, Final
 
 from dagster import (
     AssetKey,
     AssetSpec,
     DailyPartitionsDefinition,
+    FreshnessPolicy,
     TableColumn,
     TableColumnDep,
     TableColumnLineage,
@@ -18,7 +20,7 @@ from dagster import (
 )
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject
 
-from orchestration.lib.families import TIME_ZONE, Node, family_of, read_node
+from orchestration.lib.families import TIME_ZONE, Family, Node, family_of, read_node
 from orchestration.lib.freshness import policy_for
 from orchestration.lib.lineage import Model
 
@@ -36,20 +38,24 @@ PRICES: Final = AssetKey(["model_prices"])
 
 class Translator(DagsterDbtTranslator):
     """`lineage` has the columns each column of a model comes from, by unique id (lib/lineage.py); `nodes` are models,
-    seeds and sources of the manifest."""
+    seeds and sources of the manifest, the one manifest this translator is for."""
 
     def __init__(self, nodes: Mapping[str, Any] | None = None, lineage: Mapping[str, Model] | None = None) -> None:
         super().__init__(DagsterDbtTranslatorSettings(enable_code_references=True))
         self._nodes = nodes or {}
         self._lineage = lineage or {}
+        self._specs: dict[str, AssetSpec] = {}
 
     def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> AssetSpec:
-        spec = super().get_asset_spec(manifest, unique_id, project)
-        properties = self.get_resource_props(manifest, unique_id)
-        policy = None if properties["resource_type"] == "source" else policy_for(family_of(read_node(properties)).value)
-        if policy is not None:
-            spec = spec.replace_attributes(freshness_policy=policy)
-        return spec.merge_attributes(deps=[PRICES]) if unique_id in _WRITTEN else spec
+        # dagster-dbt asks for one about ten times, and for every load of the definitions.
+        if unique_id not in self._specs:
+            spec = super().get_asset_spec(manifest, unique_id, project)
+            properties = self.get_resource_props(manifest, unique_id)
+            policy = None if properties["resource_type"] == "source" else _policy(family_of(read_node(properties)))
+            if policy is not None:
+                spec = spec.replace_attributes(freshness_policy=policy)
+            self._specs[unique_id] = spec.merge_attributes(deps=[PRICES]) if unique_id in _WRITTEN else spec
+        return self._specs[unique_id]
 
     def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> AssetKey:
         if dbt_resource_props["resource_type"] == "source":
@@ -101,6 +107,11 @@ class Translator(DagsterDbtTranslator):
                 }
             )
         return metadata
+
+
+@cache
+def _policy(family: Family) -> FreshnessPolicy | None:
+    return policy_for(family.value)
 
 
 def group_of(node: Node) -> str:
