@@ -13,7 +13,8 @@ def render(report: Report) -> RenderableType:
     """Tables for a terminal."""
     parts = Table(title="Stack", title_justify="left")
     for title in ("part", "state", "pid", "address", "since (UTC)", "data", "version"):
-        parts.add_column(title, overflow="fold")  # an address cut short is none
+        # A name broken in two is read as two; an address cut short is none.
+        parts.add_column(title, overflow="fold", no_wrap=title in ("part", "state"))
     for part in report.parts:
         parts.add_row(
             f"{part.name} (yours)" if part.is_yours else part.name,
