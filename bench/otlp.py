@@ -1,7 +1,7 @@
 """`python -m bench.otlp`: how many spans a second go from Kafka into raw.otel_traces, all on these cores.
 
-In: spans of `spans_a_request` in requests of protobuf, made once and produced before the clock runs. Out: an OtlpRun. The
-time runs from the loader's taking up of partitions to the proof of its last run; see docs/performance.md for the words.
+In: how many spans, in requests of how many, in protobuf, produced before the clock runs. Out: an OtlpRun. The time runs
+from the loader's taking up of partitions to the proof of its last run; see docs/performance.md for the words.
 """
 
 import argparse
@@ -69,7 +69,7 @@ def measure(spans: int, folder: Path, spans_a_request: int = 100) -> OtlpRun:
 def _produce(bootstrap: str, spans: int, spans_a_request: int) -> tuple[int, int]:
     """Sends the requests; how many spans those were, and the bytes of one request. Requests repeat: what the loader
     does for a span does not depend on its ids, and all copies land as rows of their own."""
-    source = random.Random(1)  # noqa: S311  # the same requests every time
+    source = random.Random(1)  # the same requests every time
     made = [
         traces(spans_a_request, time.time_ns(), source).SerializeToString()
         for _ in range(min(_DISTINCT_REQUESTS, max(1, spans // spans_a_request)))
@@ -119,11 +119,11 @@ def _load(
         raise RuntimeError(f"expected exit code 0 of the loader, came {ended.exit_code}: {processes.tail(log)}")
     busy, all_s = (now - then for now, then in zip(machine_seconds(), (busy_before, all_before), strict=True))
     engine_s, broker_s = (cpu_seconds(pid) - then for pid, then in zip(servers, before, strict=True))
-    ((landed,),) = client.query(f"select count() from {PREFIX}raw.otel_traces").result_rows  # noqa: S608  # our name
+    ((landed,),) = client.query(f"select count() from {PREFIX}raw.otel_traces").result_rows  # our name
     if landed != spans:
         raise RuntimeError(f"expected {spans} spans to land, found {landed}")
     ((ended_ms,),) = client.query(
-        f"select toUnixTimestamp64Milli(max(landed_at)) from {PREFIX}ops.load_batches"  # noqa: S608  # our name
+        f"select toUnixTimestamp64Milli(max(landed_at)) from {PREFIX}ops.load_batches"  # our name
     ).result_rows
     client.close()
     loader_s = ended.cpu_s - startup_cpu_s

@@ -23,7 +23,8 @@ from tests.support import apache_kafka as apache
 from tests.support.shared import Engine, running_broker, running_engine
 
 # Tests state what they run with: nothing of the developer's own settings reaches them.
-_KEPT = ("METERHOUSE_REQUIRE_JAVA", "METERHOUSE_REQUIRE_GO", "METERHOUSE_REQUIRE_CHROMIUM", "METERHOUSE_EXAMPLES")
+_REQUIRED = ("JAVA", "GO", "CHROMIUM", "COLLECTOR")
+_KEPT = (*(f"METERHOUSE_REQUIRE_{one}" for one in _REQUIRED), "METERHOUSE_EXAMPLES")
 for _name in [name for name in os.environ if name.startswith("METERHOUSE_") and name not in _KEPT]:
     del os.environ[_name]
 

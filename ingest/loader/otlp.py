@@ -30,8 +30,9 @@ ENVIRONMENT_HEADER: Final = "meterhouse-environment"
 MALFORMED: Final = "malformed_otlp"
 # Requests decoded together: enough to spread the fixed cost, and few enough to stay in the processor's cache.
 _CHUNK_BYTES: Final = 512 << 10
-# What a message larger than a chunk may hold, so that millions of empty records cannot fill the memory.
-MOST_RECORDS: Final = 200_000
+# What a large message may hold, so that a million empty records cannot fill the memory: each takes 300 bytes of it.
+MOST_RECORDS: Final = 100_000
+_COUNTED_FROM_BYTES: Final = 128 << 10
 
 _EXPLODE: Final[Mapping[Signal, Callable[[Frame, TimeWindow, Counts], Exploded]]] = {
     "traces": explode_traces,
@@ -122,7 +123,7 @@ class OtlpDecoder:
             elif value[:1] == b"{":
                 if message := self._from_json(work, index, value, said):
                     yield message
-            elif len(value) > _CHUNK_BYTES and not count_within(self._signal, value, MOST_RECORDS):
+            elif len(value) > _COUNTED_FROM_BYTES and not count_within(self._signal, value, MOST_RECORDS):
                 words = f"expected at most {MOST_RECORDS} {_RECORD[self._signal]} a request, came more"
                 self._refuse(work, index, words, fingerprint(value), said, error_class="too_large")
             else:

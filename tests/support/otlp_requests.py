@@ -5,7 +5,7 @@ Times are epoch nanoseconds. Ids come from the random generator given, so that t
 
 import random
 from collections.abc import Mapping, Sequence
-from typing import Union
+from typing import TypeAlias
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
@@ -13,7 +13,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-Plain = Union[str, bool, int, float, bytes, Sequence["Plain"], Mapping[str, "Plain"]]
+Plain: TypeAlias = "str | bool | int | float | bytes | Sequence[Plain] | Mapping[str, Plain]"
 RESOURCE: Mapping[str, Plain] = {
     "service.name": "agent-api",
     "service.version": "1.2.3",
