@@ -1,6 +1,6 @@
 """Answers of /v1/events and of the pages about the server: JSON, the same shape each time.
 
-In: outcomes and refusals. Out: Starlette responses. A refusal whose body was not read closes the connection.
+In: outcomes and refusals. Out: Starlette responses. What still comes of a refused body is thrown away.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,6 @@ from ingest.api.refusal import Refusal
 
 JSON: Final = "application/json"
 _ENCODER: Final = msgspec.json.Encoder()
-_CLOSING: Final = frozenset((401, 408, 413, 429, 503))
 
 
 def outcome_answer(outcome: Outcome) -> Response:
@@ -37,7 +36,7 @@ def refusal_headers(refusal: Refusal) -> dict[str, str]:
         headers["retry-after"] = refusal.retry_after
     if refusal.status == 401:
         headers["www-authenticate"] = 'Bearer, Meterhouse-HMAC-SHA256 headers="x-meterhouse-timestamp"'
-    if refusal.status in _CLOSING:
+    if refusal.status == 408:
         headers["connection"] = "close"
     return headers
 

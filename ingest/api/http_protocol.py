@@ -12,6 +12,9 @@ from typing import Final
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 _MOST_HEAD_BYTES: Final = 65_536
+_LINGER_S: Final = 5.0
+"""A refusal may be answered before its body has come. Hanging up at once would reset the connection, and with it the
+answer; so what still comes is thrown away for a while."""
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -20,7 +23,7 @@ class BoundedProtocol(HttpToolsProtocol):
     limits: "Limits"
     _head_bytes = 0
     _is_in_head = True
-    _head_timer: asyncio.TimerHandle | None = None
+    _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -28,7 +31,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if len(self.limits.connections) > self.limits.most_connections:
             self._hang_up(b"503 Service Unavailable", b"retry-after: 1\r\n")
             return
-        self._head_timer = self.loop.call_later(self.limits.head_timeout_s, self._too_slow)
+        self._timer = self.loop.call_later(self.limits.head_timeout_s, self._too_slow)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.limits.connections.discard(self)
@@ -39,8 +42,8 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         if self._is_in_head:
-            if self._head_timer is None:
-                self._head_timer = self.loop.call_later(self.limits.head_timeout_s, self._too_slow)
+            if self._timer is None:
+                self._timer = self.loop.call_later(self.limits.head_timeout_s, self._too_slow)
             self._head_bytes += len(data)
         super().data_received(data)
         if self._is_in_head and self._head_bytes > _MOST_HEAD_BYTES:
@@ -54,16 +57,23 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._is_in_head = True
+        self._stop_timer()
         super().on_message_complete()
 
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if not self._is_in_head and not self.transport.is_closing():
+            self._stop_timer()
+            self._timer = self.loop.call_later(_LINGER_S, self.transport.close)
+
     def _too_slow(self) -> None:
-        self._head_timer = None
+        self._timer = None
         self._hang_up(b"408 Request Timeout")
 
     def _stop_timer(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _hang_up(self, status: bytes, headers: bytes = b"") -> None:
         self._stop_timer()
