@@ -16,8 +16,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from dagster import AssetCheckKey, AssetExecutionContext, AssetKey, AssetMaterialization, Failure, Output
-from dagster_dbt import DbtCliInvocation, DbtProject
-from dagster_dbt.compat import DBT_PYTHON_VERSION
 
 from ingest.building.dbt import Node as Result
 from ingest.building.dbt import environment, project_folder
@@ -25,6 +23,7 @@ from orchestration.lib import lineage
 from orchestration.lib import manifest as manifests
 from orchestration.lib.dbt_args import Build, Days, Selected, dbt_args
 from orchestration.lib.families import Node, read_node
+from orchestration.lib.light_dbt import DbtCliInvocation, DbtProject, dbt_version
 from orchestration.lib.translator import DAYS, Translator
 
 if TYPE_CHECKING:
@@ -116,7 +115,7 @@ def run_dbt(
         context=context,
         # Row counts come from system.tables: an adapter in this process too would cost two seconds of imports a run.
         adapter=None,
-        cli_version=_version(),
+        cli_version=dbt_version(),
         dbt_project=project.dbt_project,
     )
     by_output = {key.to_python_identifier(): key for key in project.nodes}
@@ -137,10 +136,6 @@ def note_lineage(project: Project, settings: "Settings", target: Path) -> None:
     """Reads the columns' origins out of what this run compiled; the next load of the definitions shows them."""
     nodes = {**project.manifest["nodes"], **project.manifest["sources"]}
     lineage.note(manifests.folder(settings) / "manifest.json", nodes, target / "compiled")
-
-
-def _version() -> Any:
-    return DBT_PYTHON_VERSION
 
 
 def _bring_parsed(settings: "Settings", target: Path) -> None:
@@ -222,9 +217,9 @@ def _conclude(invocation: DbtCliInvocation, target: Path) -> None:
         words = "; ".join(f"{one.name}: {one.message}" for one in models[:5])
         raise Failure(f"{len(models)} of dbt's models failed: {words or error}")
     tests = [one for one in bad if one.status != "skipped"]
-    skipped = len(bad) - len(tests)
+    # Without the hash that dbt puts behind a generic test's name.
+    names = "; ".join(one.unique_id.split(".")[2] for one in tests[:10])
     raise Failure(
-        f"{len(tests)} checks failed, and {skipped} nodes that stand on what they check were not built: "
-        + "; ".join(one.name for one in tests[:10]),
+        f"{len(tests)} checks failed, and {len(bad) - len(tests)} nodes that stand on what they check were skipped: {names}",
         allow_retries=False,
     )

@@ -1,10 +1,13 @@
-"""What a full refresh would rebuild: the dry run's answer, in rows and bytes, before anything is done."""
+"""What a run would build: the dry run's answer, in rows and bytes, and what a restatement would change."""
 
 from typing import TYPE_CHECKING
 
 from dagster import AssetExecutionContext
 
+from ingest.building.dbt import project_folder
 from orchestration.lib.building import Project, database_of
+from orchestration.lib.price_changes import pending
+from orchestration.lib.translator import PRICE_SEEDS
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -22,6 +25,8 @@ def log_sizes(context: AssetExecutionContext, project: Project, settings: "Setti
     ).result_rows
     for table, rows, size in found:
         context.log.info("%s: %s rows, %s bytes", table, f"{rows:,}", f"{size:,}")
+    if any(node.name in PRICE_SEEDS for node in nodes):
+        context.log.info(pending(client, settings, project_folder() / "seeds").words)
     context.log.info(
         "dry run: %s models would be built, of which %s rows and %s bytes stand now; nothing was done. Set dry_run to "
         "false to do it.",

@@ -18,10 +18,10 @@ from dagster import (
     TableColumnLineage,
     TableSchema,
 )
-from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject
 
 from orchestration.lib.families import TIME_ZONE, Family, Node, family_of, read_node
 from orchestration.lib.freshness import policy_for
+from orchestration.lib.light_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject
 from orchestration.lib.lineage import Model
 
 FAMILY_TAG: Final = "meterhouse/family"

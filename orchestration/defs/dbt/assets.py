@@ -17,13 +17,13 @@ from dagster import (
     Config,
     RetryPolicy,
 )
-from dagster_dbt import DbtProject, dbt_assets
 from pydantic import Field
 
 from ingest.building.dbt import project_folder
 from ingest.settings import load_settings
 from orchestration.lib import lineage, manifest
 from orchestration.lib.building import Project, run_dbt, what_to_build
+from orchestration.lib.light_dbt import DbtProject, dbt_assets
 from orchestration.lib.resources import MeterhouseResource
 from orchestration.lib.sizes import log_sizes
 from orchestration.lib.translator import Translator
