@@ -85,8 +85,14 @@ def _take(entry: EventLogEntry, outcome: Outcome) -> str:
         return f"{check.asset_key.to_user_string()}: {check.check_name}"
     if event.event_type is DagsterEventType.STEP_START:
         return event.step_key or ""
-    if event.is_step_failure or event.is_run_failure:
-        outcome.failures.append((event.message or "").strip())
+    if event.is_step_failure:
+        failure = event.step_failure_data
+        error = failure.error.cause or failure.error if failure.error is not None else None
+        told = failure.user_failure_data.description if failure.user_failure_data is not None else None
+        why = told or (error.message if error is not None else event.message) or ""
+        outcome.failures.append(
+            f"{event.step_key}: {why.strip().splitlines()[0] if why.strip() else 'no reason given'}"
+        )
     return ""
 
 

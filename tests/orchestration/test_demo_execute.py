@@ -45,7 +45,7 @@ def test_what_was_built_checked_and_broken_is_told_and_the_terminal_stays_clean(
         outcome = execute(job, keys, instance, Console(file=StringIO()), log)
     assert outcome.metadata == {AssetKey("landed"): {"rows": 7}}
     assert [check.check_name for check in outcome.failed_checks] == ["positive"]
-    assert "broken" in outcome.failures[0]
+    assert outcome.failures == ["broken: ValueError: no such table"]
     assert outcome.seconds > 0
     assert "said by a child" in log.read_text()
     assert capfd.readouterr().out == ""
