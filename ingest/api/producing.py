@@ -155,20 +155,30 @@ class DoorProducer:
             self._timer = asyncio.get_running_loop().call_later(_POLL_EVERY_S, self._poll)
 
     def _poll(self) -> None:
-        self._producer.poll(0)
+        """Runs the callbacks of what was acknowledged; must not raise, since nothing else would poll again."""
+        self._poll_one(self._producer)
+        if self._is_fatal:
+            self._replace()
         for old in list(self._retired):
-            old.poll(0)
+            self._poll_one(old)
             if len(old) == 0:
                 self._retired.remove(old)
         self._is_polling = bool(self.messages or self._retired)
         delay_s = _POLL_EVERY_S if self._is_polling else _POLL_IDLE_S
         self._timer = asyncio.get_running_loop().call_later(delay_s, self._poll)
 
+    def _poll_one(self, producer: Producer) -> None:
+        try:
+            producer.poll(0)
+        except KafkaException as error:  # how the client tells a fatal error, once, out of poll itself
+            log.warning("front_door_producer_failed", code=_code(error))
+            self._is_fatal = self._is_fatal or producer is self._producer
+
     def _replace(self) -> None:
         """After a fatal error (a broker that lost the idempotent producer's state) only a new producer can send."""
         log.warning("front_door_producer_replaced")
         self._is_fatal = False
-        self._producer.purge()
+        self._producer.purge()  # what it holds is refused to its senders, who send it again
         self._retired.append(self._producer)
         self._producer = self._open()
 
@@ -202,7 +212,7 @@ class DoorProducer:
         """Waits until all is acknowledged, at most so long; gives how many messages are not."""
         deadline = time.monotonic() + within_s
         while self.messages and time.monotonic() < deadline:
-            self._producer.poll(0)
+            self._poll_one(self._producer)
             await asyncio.sleep(0.005)
         if self._mending is not None:
             self._mending.cancel()
@@ -220,6 +230,11 @@ def ensure_topics(settings: Settings, topics: Sequence[str], timeout_s: float = 
     specs = [TopicSpec(name, settings.kafka_partitions, settings.kafka_replication) for name in topics]
     with KafkaAdmin(settings.bootstrap, settings.kafka_options, timeout_s=timeout_s) as admin:
         return admin.ensure_topics(specs)
+
+
+def _code(error: KafkaException) -> str:
+    cause = error.args[0] if error.args else None
+    return cause.name() if isinstance(cause, KafkaError) else type(error).__name__
 
 
 def _refused_locally(error: object) -> KafkaError:
