@@ -103,7 +103,11 @@
         -- the outcome
         lower({{ otel_text('status') }}) as said_status,
         lower({{ otel_text('success') }}) as said_success,
-        if({{ otel_text('error_type') }} != '', {{ otel_text('error_type') }}, if(is_failed, exception_type, '')) as error_type,
+        -- Python's class as some print it.
+        replaceRegexpOne(
+            if({{ otel_text('error_type') }} != '', {{ otel_text('error_type') }}, if(is_failed, exception_type, '')),
+            '^<class \'(.*)\'>$', '\\1'
+        ) as error_type,
         is_failed,
         if(
             is_log,

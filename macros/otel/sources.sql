@@ -21,3 +21,11 @@
 {% macro otel_trace_key(trace_id, report_id) -%}
     if({{ trace_id }} = '', {{ report_id }}, {{ trace_id }})
 {%- endmacro %}
+
+{# The first of these attributes that says anything. #}
+{% macro otel_first_of(attributes, names) -%}
+    toLowCardinality(arrayFirst(
+        value -> value != '',
+        [{% for name in names %}{{ attributes }}['{{ name }}']{{ ', ' if not loop.last }}{% endfor %}]
+    ))
+{%- endmacro %}

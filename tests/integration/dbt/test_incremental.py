@@ -32,6 +32,7 @@ BOOKS = {
     "intermediate.int_otel_arrivals",
     "intermediate.int_otel_changed_hours",
     "intermediate.int_otel_hour_spans",
+    "intermediate.int_otel_metric_hours",
     "intermediate.int_passed_hours",
     "intermediate.int_price_changes",
     "intermediate.int_restated_costs",
