@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from ingest.kafka import KafkaAdmin, TopicSpec
+from ingest.kafka import KafkaAdmin, TopicSpec, open_producer
 from ingest.schema.engines import Layout
 from ingest.schema.migrate import migrate
 from ingest.settings import Settings
@@ -17,6 +17,7 @@ from orchestration.lib.completeness_check import account, completeness
 from orchestration.lib.quality_finding import Finding, Level, Look
 from orchestration.lib.quality_thresholds import load_thresholds
 from tests.orchestration.landing import land_topics
+from tests.support.apache_kafka import ApacheKafka
 from tests.support.topics import Sent, produce
 from tests.unit.contracts.events import payload
 
@@ -173,6 +174,66 @@ def test_a_broker_that_cannot_be_asked_is_said_and_is_no_pass(house: House, monk
     assert found.level is Level.WARN
     assert "could not be asked" in found.summary
     assert found.numbers["landed"] == 1
+
+
+def test_when_the_broker_has_nothing_more_the_list_of_first_arrivals_tells_copies_from_losses(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(completeness_broker, "ANSWER_WITHIN_S", 1.0)
+    twice = event()
+    house.send(twice, event(), event())
+    house.load()
+    intermediate = house.settings.database("intermediate")
+    house.run(f"create database {intermediate}")
+    arrivals = (
+        "select workspace_id, event_id, bitNot(_version) as before, _loaded_at as loaded_at, _topic as topic, "
+        "_partition as kafka_partition, _offset as kafka_offset from {raw}.agent_events"
+    )
+    house.run(f"create table {intermediate}.firsts engine = MergeTree order by event_id as {arrivals}")
+    house.send(twice)
+    house.load()
+    house.run("optimize table {raw}.agent_events final")
+    house.run("alter table {raw}.agent_events delete where _offset = 1")
+    away = house.settings.model_copy(
+        update={"kafka_bootstrap": "127.0.0.1:9", "kafka_options": {"socket.timeout.ms": "1000"}}
+    )
+    away.__dict__.pop("bootstrap", None)
+    look = Look(away, house.client, datetime.now(UTC), load_thresholds())
+
+    unproven = completeness(look)
+    house.run(f"rename table {intermediate}.firsts to {intermediate}.int_event_firsts")
+    told = completeness(look)
+
+    assert (unproven.level, unproven.numbers["unproven"], unproven.numbers["missing_messages"]) == (Level.WARN, 2, 2)
+    assert (told.level, told.numbers["copies"], told.numbers["missing"]) == (Level.ERROR, 1, 1)
+    assert told.numbers["unproven"] == 0
+
+
+def test_on_kafka_days_are_those_of_its_index_and_markers_of_transactions_are_no_loss(
+    house: House, apache_kafka: ApacheKafka
+) -> None:
+    settings = house.settings.model_copy(update={"kafka_bootstrap": apache_kafka.bootstrap, "kafka_options": {}})
+    settings.__dict__.pop("bootstrap", None)
+    house.settings = settings
+    with KafkaAdmin(settings.bootstrap, {}) as admin:
+        admin.ensure_topics(TopicSpec(settings.topic(name), 2) for name in settings.agent_event_topics)
+    now = datetime.now(UTC)
+    days = [now - timedelta(days=back) for back in (2, 1, 0)]
+    stamped = [Sent(event(), timestamp_ms=int(day.timestamp() * 1_000)) for day in days for _ in range(3)]
+    produce(settings.bootstrap, house.topic, stamped)
+    producer = open_producer({"bootstrap.servers": settings.bootstrap, "transactional.id": house.topic})
+    producer.init_transactions(20)
+    producer.begin_transaction()
+    producer.produce(house.topic, event(), partition=0)
+    producer.commit_transaction(20)
+    house.load()
+
+    found = house.check()
+
+    assert found.level is Level.OK, found.summary
+    assert (found.numbers["produced"], found.numbers["landed"], found.numbers["not_messages"]) == (11, 10, 1)
+    by_day = {row["day"]: row["produced"] for row in found.rows if row["topic"] == house.topic and row["produced"]}
+    assert by_day == {str(days[0].date()): 3, str(days[1].date()): 3, str(days[2].date()): 5}
 
 
 def test_a_row_that_landed_twice_is_told(house: House) -> None:
