@@ -28,8 +28,9 @@ from ingest.loader.run import Decoded, Headers, OtherRows, Rejected
 WORKSPACE_HEADER: Final = "meterhouse-workspace"
 ENVIRONMENT_HEADER: Final = "meterhouse-environment"
 MALFORMED: Final = "malformed_otlp"
-# Requests decoded together: enough to spread the fixed cost, and few enough to stay in the processor's cache.
-_CHUNK_BYTES: Final = 512 << 10
+# Requests decoded together: a chunk costs 3 ms by itself (half as large: 11 µs a span instead of 8.6), and is in memory
+# several times over.
+_CHUNK_BYTES: Final = 1 << 20
 # What a large message may hold, so that a million empty records cannot fill the memory: each takes 300 bytes of it.
 MOST_RECORDS: Final = 100_000
 _COUNTED_FROM_BYTES: Final = 128 << 10
