@@ -67,7 +67,7 @@ class House:
             text = _text(moment)
             self.models.land(event for event in self.waiting if str(event["occurred_at"]) < text)
             self.waiting = [event for event in self.waiting if str(event["occurred_at"]) >= text]
-            self.models.as_of = text
+            self._report(text)
         else:
             self.models.land(seen)
         self.models.variables["now"] = _text(moment)
@@ -78,6 +78,13 @@ class House:
         self.builds += 1
         self.now = moment + took
         evaluate(self.models.client, self.models.settings, self.now, {"*": self})
+
+    def _report(self, complete_to: str) -> None:
+        """What the loader says of itself when it has everything up to a moment; the watermark is made of it."""
+        self.models.client.command(
+            f"insert into {self.models.settings.database('ops')}.load_progress (topic, partition, partition_count, "
+            f"complete_to, owner) values ('agent_events', 0, 1, '{complete_to}', 'a loader by a moved clock')"
+        )
 
     def send(self, notice: Notice, key: str, *, may_be_second: bool) -> None:
         """Takes each message once, as a pager does that knows the key."""

@@ -33,7 +33,8 @@ past_traffic as (
         workspace_id,
         hour,
         count() as busy,
-        sum(events) as events
+        sum(events) as events,
+        sum(events * events) as event_squares
     from traffic
     where hour in (select like_hour from past_hours)
     group by
@@ -41,14 +42,18 @@ past_traffic as (
         hour
 ),
 
--- Only hours that the workspace was there for count, those without an event too.
+-- Only hours that the workspace was there for count, those without an event too. A run brings its
+-- events together: what arrives by chance are so many bunches as make that mean and variance.
 usual as (
     select
         workspaces.workspace_id as workspace_id,
         past_hours.basis as basis,
         count() as hours,
         sum(coalesce(past_traffic.busy, 0)) as busy,
-        sum(coalesce(past_traffic.events, 0)) / (12 * hours) as usual_events
+        sum(coalesce(past_traffic.events, 0)) / (12 * hours) as usual_events,
+        sum(coalesce(past_traffic.event_squares, 0)) / (12 * hours)
+        - usual_events * usual_events as variance,
+        usual_events * usual_events / greatest(variance, usual_events) as usual_arrivals
     from workspaces
     cross join past_hours
     left join past_traffic
@@ -68,7 +73,8 @@ chosen as (
     limit 1 by workspace_id
 ),
 
--- Never an empty 5 minutes in those hours, and enough events in each that none is no accident.
+-- Never an empty 5 minutes in those hours, and enough bunches missing since the silence began, or
+-- this hour did, that it is chance once in three thousand looks.
 firing as (
     select
         workspaces.workspace_id as workspace_id,
@@ -83,6 +89,8 @@ firing as (
         workspaces.last_minute < last_minutes.minute
         and chosen.busy = 12 * chosen.hours
         and chosen.usual_events >= {{ var('no_events_usual_events') }}
+        and chosen.usual_arrivals
+        * dateDiff('minute', greatest(since, last_minutes.hour), until) / 5 >= 8
 ),
 
 final as (

@@ -3,7 +3,7 @@
 -- The clock ticks before the marts are built. Here it stands behind them, so that nobody judges
 -- minutes that the marts do not hold yet.
 -- depends_on: {{ ref('slo_windows_5m') }}, {{ ref('slo_traffic_5m') }}
--- depends_on: {{ ref('agent_metrics_1m') }}
+-- depends_on: {{ ref('agent_metrics_1m') }}, {{ ref('tool_latency_5m') }}
 
 with
 
