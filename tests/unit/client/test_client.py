@@ -200,7 +200,8 @@ def test_a_forked_worker_sends_its_own_events_and_not_its_parents(stand: Stand) 
 def test_nothing_but_the_standard_library_comes_with_it() -> None:
     code = (
         "import sys; before = set(sys.modules); import ingest.client\n"
-        "import json; print(json.dumps([m for m in set(sys.modules) - before if m.split('.')[0] not in sys.stdlib_module_names]))"
+        "import json; more = [m for m in set(sys.modules) - before if m.split('.')[0] not in sys.stdlib_module_names]\n"
+        "print(json.dumps(more))"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60).stdout
     assert sorted(json.loads(said)) == ["ingest", "ingest.client"]
