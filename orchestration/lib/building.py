@@ -219,7 +219,8 @@ def _conclude(invocation: DbtCliInvocation, target: Path) -> None:
     tests = [one for one in bad if one.status != "skipped"]
     # Without the hash that dbt puts behind a generic test's name.
     names = "; ".join(one.unique_id.split(".")[2] for one in tests[:10])
+    skipped = len(bad) - len(tests)
     raise Failure(
-        f"{len(tests)} checks failed, and {len(bad) - len(tests)} nodes that stand on what they check were skipped: {names}",
+        f"{len(tests)} checks failed, and {skipped} nodes that stand on what they check were skipped: {names}",
         allow_retries=False,
     )

@@ -44,6 +44,7 @@ def dbt_version() -> "Version":
     """Of the dbt that runs are started with."""
     from importlib.metadata import version
 
-    from dagster_dbt.compat import version as versions
+    from dagster_dbt.compat import version as versions  # type: ignore[attr-defined]  # packaging's, by its own name
 
-    return versions.parse(version("dbt-core"))
+    parsed: Version = versions.parse(version("dbt-core"))
+    return parsed

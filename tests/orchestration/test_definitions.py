@@ -71,20 +71,14 @@ def test_a_manifest_is_made_anew_when_a_file_of_the_project_came_changed_or_went
     monkeypatch.setattr(manifest, "project_folder", lambda: project)
     assert not manifest.is_current(made)
 
-    def built() -> None:
+    def age() -> None:
         made.write_text("{}")
-        for path in (model, model.parent, model.parent.parent):
+        for path in (*project.rglob("*"), made):
             os.utime(path, (1, 1))
 
-    for change in (
-        lambda: model.write_text("select 2"),
-        lambda: (model.parent / "two.sql").write_text("select 2"),
-        lambda: (model.parent / "two.sql").unlink(),
-    ):
-        built()
-        for path in model.parent.iterdir():
-            os.utime(path, (1, 1))
-        os.utime(made, (2, 2))
+    other = model.with_name("two.sql")
+    for change in (lambda: model.write_text("select 2"), lambda: other.write_text("select 2"), other.unlink):
+        age()
         assert manifest.is_current(made)
         change()
         assert not manifest.is_current(made)

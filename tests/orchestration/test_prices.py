@@ -17,7 +17,8 @@ from orchestration.defs import prices
 from orchestration.defs.prices import CHECK, model_prices
 from orchestration.lib.price_changes import pending
 from orchestration.lib.resources import Clock, MeterhouseResource
-from tests.conftest import Engine, drop_databases
+from tests.conftest import drop_databases
+from tests.support.shared import Engine
 
 SEEDS = project_folder() / "seeds"
 
