@@ -1,7 +1,7 @@
 """`python -m bench.otlp_decoders`: what it costs to make columns of OTLP's protobuf, by the ways there are.
 
-In: model calls in requests of 100 spans. Out: µs of CPU a span for each way, the best of the rounds, printed as a table of
-docs/otlp.md. The engine's own way runs in a chDB of this process, from a file, as an insert would read it.
+In: model calls in requests of 100 spans. Out: µs of CPU a span for each way, the best of the rounds, as docs/otlp.md
+has them. The engine's own way runs in a chDB of this process, from a file, as an insert would read it.
 """
 
 import random
@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from rich.console import Console
 
 from ingest.contracts.outcome import EventLimits
@@ -84,16 +85,19 @@ def _rows(value: bytes) -> list[tuple[object, ...]]:
     rows: list[tuple[object, ...]] = []
     request = parse("traces", value)
     for group in request.resource_spans:  # type: ignore[union-attr]  # a trace request
-        resource = {
-            one.key: str(getattr(one.value, one.value.WhichOneof("value"))) for one in group.resource.attributes
-        }
+        resource = {one.key: _text(one.value) for one in group.resource.attributes}
         for scope in group.scope_spans:
             for span in scope.spans:
-                said = {one.key: str(getattr(one.value, one.value.WhichOneof("value"))) for one in span.attributes}
+                said = {one.key: _text(one.value) for one in span.attributes}
                 ids = (span.trace_id.hex(), span.span_id.hex(), span.parent_span_id.hex())
                 times = (span.start_time_unix_nano, span.end_time_unix_nano)
                 rows.append((*ids, *times, span.name, span.kind, scope.scope.name, resource, said))
     return rows
+
+
+def _text(value: AnyValue) -> str:
+    kind = value.WhichOneof("value")
+    return str(getattr(value, kind)) if kind else ""
 
 
 def _engine(folder: Path, requests: list[bytes]) -> Callable[[], object]:
@@ -102,7 +106,7 @@ def _engine(folder: Path, requests: list[bytes]) -> Callable[[], object]:
     (folder / "otlp.proto").write_text(_SCHEMA, "utf-8")
     (folder / "requests.bin").write_bytes(b"".join(_varint(len(one)) + one for one in requests))
     query = (
-        "select arrayJoin(scope.spans) as span, resource from (select arrayJoin(group.scope_spans) as scope, "  # noqa: S608
+        "select arrayJoin(scope.spans) as span, resource from (select arrayJoin(group.scope_spans) as scope, "
         "group.resource as resource from (select arrayJoin(resource_spans) as group "
         f"from file('{folder}/requests.bin', Protobuf, '{_STRUCTURE}'))) format Null "
         f"settings format_schema = '{folder}/otlp.proto:Request', max_threads = 1"

@@ -184,7 +184,7 @@ class DeadLetterReplay:
         if unread := sorted(topics - read):
             raise SettingsError(
                 f"Dead letters of {', '.join(unread)} match, but the loader does not read that topic: choose others "
-                "with --topic, or add it to METERHOUSE_AGENT_EVENT_TOPICS or METERHOUSE_OTLP_*_TOPICS."
+                "with --topic, or add it to METERHOUSE_AGENT_EVENT_TOPICS, METERHOUSE_OTLP_TRACES_TOPICS or the like."
             )
         with KafkaAdmin(self._settings.bootstrap, self._settings.kafka_options) as admin:
             if gone := sorted(topics - admin.describe(topics).keys()):

@@ -21,8 +21,9 @@ def all_streams(settings: Settings) -> list[Stream]:
     topic, hits = Counter(stream.topic for stream in streams).most_common(1)[0]
     if hits > 1:
         raise SettingsError(
-            f"Topic {topic} is named {hits} times by METERHOUSE_AGENT_EVENT_TOPICS and METERHOUSE_OTLP_*_TOPICS: a "
-            "topic holds messages of one kind. Name it once and start again."
+            f"Topic {topic} is named {hits} times by METERHOUSE_AGENT_EVENT_TOPICS, METERHOUSE_OTLP_TRACES_TOPICS, "
+            "METERHOUSE_OTLP_LOGS_TOPICS and METERHOUSE_OTLP_METRICS_TOPICS: a topic holds messages of one kind. Name it "
+            "once and start again."
         )
     return streams
 
