@@ -13,9 +13,8 @@ from orchestration.lib.completeness_broker import BrokerView, look_at_broker
 from orchestration.lib.completeness_causes import Budget, Cause, Explainer
 from orchestration.lib.completeness_ledger import note_produced, read_sources
 from orchestration.lib.completeness_presence import Presence, count_presence
-from orchestration.lib.quality_finding import Finding, Look
+from orchestration.lib.quality_finding import Finding, Look, loaded_topics
 from orchestration.lib.quality_manifest import database_of
-from orchestration.lib.quality_pipeline import loaded_topics
 
 
 def completeness(look: Look) -> Finding:

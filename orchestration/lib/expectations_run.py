@@ -17,9 +17,8 @@ from ingest.errors import MeterhouseError, SettingsError
 from ingest.settings import Settings
 from orchestration.lib.expectations_suites import Expectation, Suite
 from orchestration.lib.expectations_weeks import Verdict
-from orchestration.lib.quality_finding import Look, Number
+from orchestration.lib.quality_finding import Look, Number, loaded_topics
 from orchestration.lib.quality_manifest import database_of
-from orchestration.lib.quality_pipeline import loaded_topics
 
 if TYPE_CHECKING:
     from great_expectations.data_context.data_context.ephemeral_data_context import EphemeralDataContext

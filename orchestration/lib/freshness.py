@@ -8,16 +8,17 @@ old data is, is said by the watermark: up to when everything had landed that a m
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
-from clickhouse_connect.driver.client import Client
 from dagster import FreshnessPolicy
 
 from ingest.settings import Settings
-from orchestration.lib.quality_finding import Finding, Level, Look, Number, rising
+from orchestration.lib.quality_finding import Finding, Level, Look, Number, loaded_topics, rising
 from orchestration.lib.quality_manifest import Node, database_of
-from orchestration.lib.quality_pipeline import loaded_topics
 from orchestration.lib.quality_thresholds import Freshness, Window, load_thresholds
+
+if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
 
 Rhythm = Literal["raw", "fast", "hourly", "daily"]
 RHYTHMS: Final[Mapping[str, Rhythm]] = {"raw": "raw", "fast": "fast", "hourly": "hourly", "daily": "daily"}
@@ -54,7 +55,7 @@ class Watermarks:
     models: Mapping[str, Covered]
 
 
-def read_watermarks(client: Client, settings: Settings) -> Watermarks:
+def read_watermarks(client: "Client", settings: Settings) -> Watermarks:
     """One look at the ledger of the loader and at that of the builds. Raises what the client raises."""
     topics = loaded_topics(settings)
     reported, known, arrived = client.query(
@@ -66,7 +67,7 @@ def read_watermarks(client: Client, settings: Settings) -> Watermarks:
     return Watermarks(_utc(arrived) if is_known and arrived else None, bool(reported), _covered(client, settings))
 
 
-def _covered(client: Client, settings: Settings) -> dict[str, Covered]:
+def _covered(client: "Client", settings: Settings) -> dict[str, Covered]:
     builds, ticks = (
         f"`{database_of(settings, 'ops')}`.model_builds",
         f"`{database_of(settings, 'intermediate')}`.int_clock_ticks",

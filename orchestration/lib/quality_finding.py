@@ -8,10 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from clickhouse_connect.driver.client import Client
-from clickhouse_connect.driver.exceptions import ClickHouseError
 from dagster import (
     AssetCheckResult,
     AssetCheckSeverity,
@@ -25,6 +23,9 @@ from dagster import (
 from ingest.errors import MeterhouseError
 from ingest.settings import Settings
 from orchestration.lib.quality_thresholds import Thresholds
+
+if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
 
 Number = int | float | str | bool | None
 Metadata = Mapping[str, MetadataValue]
@@ -57,9 +58,14 @@ class Look:
     """What a check may look with. `now` is UTC; `thresholds` are as the file has them at this moment."""
 
     settings: Settings
-    client: Client
+    client: "Client"
     now: datetime
     thresholds: Thresholds
+
+
+def loaded_topics(settings: Settings) -> list[str]:
+    """The topics of agent events as they are on the broker."""
+    return [settings.topic(name) for name in settings.agent_event_topics]
 
 
 def rising(value: float, warn: float, error: float) -> Level:
@@ -74,6 +80,8 @@ def falling(value: float, warn: float, error: float) -> Level:
 
 def guarded(look: Callable[[], Finding]) -> Finding:
     """The finding; where something needed is away or refuses, one that fails and says what."""
+    from clickhouse_connect.driver.exceptions import ClickHouseError
+
     try:
         return look()
     except (MeterhouseError, ClickHouseError, OSError) as error:

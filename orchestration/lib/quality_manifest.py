@@ -14,6 +14,7 @@ import msgspec
 
 from ingest.errors import MeterhouseError
 from ingest.settings import Settings
+from orchestration.lib.manifest import prepare
 from orchestration.lib.quality_finding import Finding, Level, Look, Number
 
 TABLES: Final = ("bucketed", "appended", "table", "view", "incremental", "seed", "snapshot", "materialized_view")
@@ -96,6 +97,11 @@ def read_nodes(path: Path) -> list[Node]:
 def database_of(settings: Settings, schema: str) -> str:
     """Where the models of a schema are: `marts` with the prefixes of this installation."""
     return f"{settings.database_prefix}{settings.models_prefix}{schema}"
+
+
+def drift(look: Look) -> Finding:
+    """Against the manifest that Dagster goes by, made anew where it is older than the project."""
+    return manifest_drift(look, read_nodes(prepare(look.settings)))
 
 
 def manifest_drift(look: Look, nodes: Sequence[Node]) -> Finding:

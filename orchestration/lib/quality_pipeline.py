@@ -8,13 +8,7 @@ from datetime import UTC, datetime
 
 from ingest.embedded.report import read_complete_to, read_landed, topic_line
 from ingest.kafka import KafkaAdmin
-from ingest.settings import Settings
-from orchestration.lib.quality_finding import Finding, Level, Look, Number, rising
-
-
-def loaded_topics(settings: Settings) -> list[str]:
-    """The topics of agent events as they are on the broker."""
-    return [settings.topic(name) for name in settings.agent_event_topics]
+from orchestration.lib.quality_finding import Finding, Level, Look, Number, loaded_topics, rising
 
 
 def consumer_lag(look: Look) -> Finding:
