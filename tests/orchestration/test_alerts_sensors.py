@@ -59,6 +59,11 @@ def tick(
         return str(said.skip_message), str(context.cursor)
 
 
+def newest_body(house: House) -> str:
+    query = f"select body from {house.table('ops')}.alert_messages order by at desc limit 1"
+    return str(house.client.query(query).result_rows[0][0])
+
+
 def test_each_rule_is_judged_by_one_sensor_and_one_that_nobody_named_too(house: House) -> None:
     rules = {
         "slo_breach": ["burn_page", "somebody_added_this"],
@@ -118,8 +123,9 @@ def test_a_table_is_stale_by_what_is_complete_and_not_by_the_clock(house: House)
     assert said.startswith("1 of 2 tables stale")
     assert "firing asset_stale/(all)" in said
     assert house.log("subject, value, threshold, since") == [
-        ("slo_5m", 660.0, 600.0, minutes(9).replace(tzinfo=None)),
+        ("fast tables", 660.0, 600.0, minutes(9).replace(tzinfo=None)),
     ]
+    assert "slo_5m: 11 min behind" in newest_body(house)
     house.put("ops.model_builds", [{"model": "slo_5m", "started_at": "2026-11-20 12:10:00"}])
     tick("asset_freshness", house.settings, 602)
     assert "resolved asset_stale/(all)" in tick("asset_freshness", house.settings, 604)[0]
@@ -142,6 +148,10 @@ def test_a_job_that_failed_is_told_until_it_succeeds_whatever_was_missed_in_betw
         said, _ = tick("run_failure", house.settings, at_minute, instance=instance)
         assert said.startswith("1 of 1 jobs that failed in seven days have not succeeded since")
         assert house.log("subject, value, severity") == [("job hourly", 2.0, "ticket")]
+        body = newest_body(house)
+        assert "2 failed in a row" in body
+        assert "hourly: run " in body
+        assert "http://127.0.0.1:3000/runs?" in body
         ends("hourly", DagsterRunStatus.SUCCESS)
         later = at_minute + 5
         tick("run_failure", house.settings, later, instance=instance)

@@ -4,8 +4,7 @@ None starts a run, and all but alert_delivery send nothing: a slow receiver neve
 in the log, so a tick may be repeated, or killed anywhere; the cursor only holds what the next tick compares with.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from dagster import SensorDefinition, SensorEvaluationContext, SkipReason, sensor
@@ -15,9 +14,8 @@ from ingest.warehouse import WarehouseUnavailableError
 from orchestration.lib.alerts import runs, staleness, unreachable
 from orchestration.lib.alerts.delivery import send_past_the_log
 from orchestration.lib.alerts.engine import SENSOR_RULES, Judged, judge, look, observation_of, postman
-from orchestration.lib.alerts.model import Signal
 from orchestration.lib.alerts.notice import Notice
-from orchestration.lib.alerts.observe import completeness
+from orchestration.lib.alerts.observe import Observation, completeness
 from orchestration.lib.alerts.routes import Routes, dry_run_reason, load_routes
 from orchestration.lib.alerts.runs import failed_runs
 from orchestration.lib.alerts.staleness import stale_tables
@@ -117,7 +115,8 @@ def asset_freshness(context: SensorEvaluationContext, meterhouse: MeterhouseReso
     with meterhouse.client() as client:
         store = Store(client, meterhouse.settings)
         found = stale_tables(store, clock.now(), families)
-        return _judged_now(context, store, meterhouse.settings, clock.now(), found.signals, staleness.RULE, found.say())
+        observation = observation_of(found.signals, clock.now(), found.stale)
+        return _judged_now(context, store, meterhouse.settings, observation, staleness.RULE, found.say())
 
 
 @sensor(
@@ -131,22 +130,21 @@ def run_failure(context: SensorEvaluationContext, meterhouse: MeterhouseResource
     said = f"{len(found.signals)} of {found.jobs} jobs that failed in seven days have not succeeded since"
     with meterhouse.client() as client:
         store = Store(client, meterhouse.settings)
-        return _judged_now(context, store, meterhouse.settings, clock.now(), found.signals, runs.RULE, said)
+        observation = observation_of(found.signals, clock.now(), found.newest)
+        return _judged_now(context, store, meterhouse.settings, observation, runs.RULE, said)
 
 
 def _judged_now(
     context: SensorEvaluationContext,
     store: Store,
     settings: Settings,
-    now: datetime,
-    signals: Sequence[Signal],
+    observation: Observation,
     rule_id: str,
     said: str,
 ) -> SkipReason:
     """Judges what the sensor saw by itself: all alerts of one rule, as they are now."""
-    routes = load_routes(settings.alert_routes)
-    judged = judge(store, settings, routes, observation_of(signals, now), lambda one: one == rule_id)
-    context.update_cursor(now.isoformat())
+    judged = judge(store, settings, load_routes(settings.alert_routes), observation, lambda one: one == rule_id)
+    context.update_cursor(observation.facts.now.isoformat())
     return SkipReason(f"{said}; {judged.say()}")
 
 

@@ -127,7 +127,7 @@ def judge(
             group, signals.get(key, ()), observation.facts_of(key[0]), routes.rule(key[0]),
             lambda signal: quieted_by(signal, now, quiet, routes.maintenance),
         )  # fmt: skip
-        was_written = step is None or tell(store, settings, routes, step, observation.facts)
+        was_written = step is None or tell(store, settings, routes, step, observation)
         if step is not None and was_written:
             report.steps += 1
             group = step.group
@@ -142,13 +142,15 @@ def judge(
     return report
 
 
-def tell(store: Store, settings: Settings, routes: Routes, step: Step, facts: Facts) -> bool:
+def tell(store: Store, settings: Settings, routes: Routes, step: Step, observation: Observation) -> bool:
     """Records a step, with its message where it has one; False where another process was first."""
+    facts = observation.facts
     if step.kind is None:
         return store.write(step, facts.now, None)
     signals = worst_signals(step)
     worst = signals[0]
     found = details(store, signals, max(signal.until for signal in signals))
+    found.contributors += observation.contributors[:3]
     owner = found.owner or routes.owner(worst.rule_id)
     sql = statement(worst, marts=store.places.marts.strip("`"), ops=store.places.ops.strip("`"))
     link = page_link(routes.links.dagster, worst.rule_id) or query_link(_query_base(settings, routes), sql)
@@ -165,9 +167,9 @@ def tell(store: Store, settings: Settings, routes: Routes, step: Step, facts: Fa
     return store.write(step, facts.now, notice, channels)
 
 
-def observation_of(signals: Sequence[Signal], now: datetime) -> Observation:
+def observation_of(signals: Sequence[Signal], now: datetime, contributors: Sequence[str]) -> Observation:
     """What a sensor saw by itself, just now and completely."""
-    return Observation(tuple(signals), Facts(now, now, now))
+    return Observation(tuple(signals), Facts(now, now, now), contributors=tuple(contributors))
 
 
 def postman(

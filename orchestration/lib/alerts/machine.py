@@ -133,7 +133,8 @@ def _is_worse(life: Life, rule: Rule) -> bool:
     if life.told_at is None or not life.has_fired or life.waits_for:
         return False
     worse_at = rule.timing(life.signal.severity).worse_at
-    has_grown = worse_at is not None and life.signal.badness >= worse_at * life.told_badness
+    badness, told = life.signal.badness, life.told_badness
+    has_grown = worse_at is not None and badness > told and badness >= worse_at * told
     return has_grown or life.signal.rank > rank_of(life.told_severity)
 
 

@@ -55,7 +55,7 @@ class Signal:
 
     @property
     def badness(self) -> float:
-        """How many times over its threshold, 1 at it; for a share that should be high, the part that is missing."""
+        """How bad it is, to be compared with itself: twice as much is twice as bad."""
         return badness_of(self.value, self.threshold)
 
 
@@ -175,13 +175,17 @@ def rank_of(severity: str) -> int:
 
 
 def badness_of(value: float, threshold: float) -> float:
-    """See Signal.badness. Between 0 and BOUNDLESS."""
+    """See Signal.badness. Between 0 and BOUNDLESS.
+
+    The value itself where high is bad, so that a rule whose threshold changes (another pair of windows) is not worse
+    for that; what is missing to the whole where a share should be high; how many times too little otherwise.
+    """
     if not (math.isfinite(value) and math.isfinite(threshold)):
         return BOUNDLESS
     if value >= threshold:
-        return min(value / threshold if threshold > 0 else 1 + value - threshold, BOUNDLESS)
+        return min(max(value, 0.0), BOUNDLESS)
     if 0 <= value < threshold <= 1:
-        return min((1 - value) / (1 - threshold), BOUNDLESS) if threshold < 1 else BOUNDLESS
+        return 1 - value
     return min(threshold / value, BOUNDLESS) if value > 0 else BOUNDLESS
 
 

@@ -25,11 +25,13 @@ _UNKNOWN_TABLE: Final = 60
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What was seen. `of_rules`: how far each rule knows, where it is not as far as `facts`."""
+    """What was seen. `of_rules`: how far each rule knows, where it is not as far as `facts`; `contributors`: what a
+    sensor saw by itself of what does it, the largest first."""
 
     signals: tuple[Signal, ...]
     facts: Facts
     of_rules: Mapping[str, Facts] = field(default_factory=dict)
+    contributors: tuple[str, ...] = ()
     problem: str = ""
 
     def facts_of(self, rule_id: str) -> Facts:

@@ -124,7 +124,7 @@ MEANINGS: Final[Mapping[str, Meaning]] = {
     ),
     "asset_stale": Meaning(
         "A table is older than it may be: what is built from it, alerts too, judges the past.", Unit.SECONDS,
-        About.PIPELINE, "select * from {ops}.model_builds order by built_at desc limit 50",
+        About.NOTHING, "select * from {ops}.model_builds order by built_at desc limit 50",
     ),
     "run_failed": Meaning(
         "A run of Dagster failed, and none of its kind succeeded since.", Unit.RUNS, About.NOTHING,
@@ -155,6 +155,8 @@ def meaning(rule_id: str) -> Meaning:
 def figures(signal: Signal) -> str:
     """Value and threshold in words: "burn 16.7 (limit 14.4)"."""
     unit = meaning(signal.rule_id).unit
+    if unit is Unit.RUNS:
+        return f"{signal.value:.0f} failed in a row"
     limit = amount(signal.threshold, unit).removeprefix("burn ")
     return f"{amount(signal.value, unit)} (limit {limit})"
 
@@ -174,8 +176,8 @@ def amount(value: float, unit: Unit) -> str:
             return f"USD {value:,.3g} a minute"
         case Unit.SECONDS:
             return span(value)
-        case Unit.EVENTS | Unit.RUNS:
-            return f"{value:,.4g} {unit.value}"
+        case Unit.EVENTS:
+            return f"{value:,.4g} events"
         case _:
             return f"{value:,.4g}"
 

@@ -24,10 +24,10 @@ _NAMELESS: Final = "__ASSET_JOB"
 
 @dataclass(frozen=True, slots=True)
 class FailedRuns:
-    """The signals, and how many failed runs of how many jobs were looked at."""
+    """The signals; the newest failed runs of their jobs in words; how many jobs were looked at."""
 
     signals: tuple[Signal, ...]
-    failures: int
+    newest: tuple[str, ...]
     jobs: int
 
 
@@ -40,8 +40,13 @@ def failed_runs(instance: DagsterInstance, now: datetime) -> FailedRuns:
     for record in records:
         if record.dagster_run.tags.get(_WILL_RETRY) != "true":
             by_job.setdefault(record.dagster_run.job_name, []).append(record)
-    signals = [_signal(instance, job, found, now) for job, found in sorted(by_job.items())]
-    return FailedRuns(tuple(one for one in signals if one is not None), len(records), len(by_job))
+    judged = {job: _signal(instance, job, found, now) for job, found in sorted(by_job.items())}
+    newest = tuple(
+        f"{job}: run {by_job[job][0].dagster_run.run_id[:8]} at {_ended_at(by_job[job][0]):%Y-%m-%d %H:%M} UTC"
+        for job, one in judged.items()
+        if one is not None
+    )
+    return FailedRuns(tuple(one for one in judged.values() if one is not None), newest, len(by_job))
 
 
 def _signal(instance: DagsterInstance, job: str, failures: Sequence[RunRecord], now: datetime) -> Signal | None:

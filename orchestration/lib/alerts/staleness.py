@@ -1,4 +1,4 @@
-"""Tables that are older than they may be, as signals: one a table, judged by the completeness watermark.
+"""Tables that are older than they may be, as signals: one a family, judged by the completeness watermark.
 
 A table is stale when data has been complete for longer after its last build than its family allows. While the watermark
 stands still nothing becomes stale: that the pipeline is behind is another alert's. In: ops.model_builds, a row a build.
@@ -30,16 +30,17 @@ _UNKNOWN_TABLE: Final = 60
 
 @dataclass(frozen=True, slots=True)
 class StaleTables:
-    """The signals, how many tables were judged, and up to when."""
+    """The signals, one a family; the stale tables in words, of how many that were judged, and up to when."""
 
     signals: tuple[Signal, ...]
+    stale: tuple[str, ...]
     tables: int
     judged_to: datetime
     oldest: timedelta
 
     def say(self) -> str:
         return (
-            f"{len(self.signals)} of {self.tables} tables stale; the oldest is {span(self.oldest.total_seconds())} "
+            f"{len(self.stale)} of {self.tables} tables stale; the oldest is {span(self.oldest.total_seconds())} "
             f"behind what is complete ({self.judged_to:%Y-%m-%d %H:%M:%S} UTC)"
         )
 
@@ -60,12 +61,14 @@ def stale_tables(store: Store, now: datetime, family_of: Mapping[str, str]) -> S
         for row in rows
         if family_of.get(str(row["model"])) in LIMITS
     }
-    signals = [
-        _signal(model, age, LIMITS[family_of[model]], judged_to, now)
-        for model, age in sorted(ages.items())
-        if age > LIMITS[family_of[model]]
-    ]
-    return StaleTables(tuple(signals), len(ages), judged_to, max([timedelta(), *ages.values()]))
+    signals = []
+    for family, limit in LIMITS.items():
+        old = {model: age for model, age in ages.items() if family_of[model] == family and age > limit}
+        if old:
+            signals.append(_signal(family, max(old.values()), limit, judged_to, now))
+    stale = sorted(((age, model) for model, age in ages.items() if age > LIMITS[family_of[model]]), reverse=True)
+    worst = tuple(f"{model}: {span(age.total_seconds())} behind" for age, model in stale)
+    return StaleTables(tuple(signals), worst, len(ages), judged_to, max([timedelta(), *ages.values()]))
 
 
 def complete_to(store: Store, now: datetime) -> datetime:
@@ -78,8 +81,7 @@ def complete_to(store: Store, now: datetime) -> datetime:
     return min(reported, now) if reported is not None else now
 
 
-def _signal(model: str, age: timedelta, limit: timedelta, judged_to: datetime, now: datetime) -> Signal:
-    return Signal(
-        RULE, "ticket", "", model, age.total_seconds(), limit.total_seconds(), judged_to - age + limit, now,
-        f"docs/runbooks/{RULE}.md", f"{RULE}//{model}",
-    )  # fmt: skip
+def _signal(family: str, age: timedelta, limit: timedelta, judged_to: datetime, now: datetime) -> Signal:
+    subject, since = f"{family} tables", judged_to - age + limit
+    key, runbook = f"{RULE}//{subject}", f"docs/runbooks/{RULE}.md"
+    return Signal(RULE, "ticket", "", subject, age.total_seconds(), limit.total_seconds(), since, now, runbook, key)
