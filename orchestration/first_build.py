@@ -26,6 +26,8 @@ _JOB: Final = "everything"
 _UNFINISHED: Final = ("QUEUED", "NOT_STARTED", "STARTING", "STARTED")
 # Far above what the slowest model takes; a run that says nothing for so long will not end while one waits.
 _SILENT_FOR_S: Final = 900.0
+# A page on a machine that is busy may be late with an answer; one that is gone does not come back.
+_PAGE_AWAY_FOR_S: Final = 120.0
 
 _RELOAD: Final = """
 mutation {
@@ -252,12 +254,18 @@ def _follow(address: str, run_id: str, total: int, console: Console) -> list[str
 
 def _events(address: str, run_id: str) -> Iterator[_Event]:
     """The run's events as they come, until it has ended."""
-    cursor, silent_since = None, time.monotonic()
+    cursor, silent_since, answered = None, time.monotonic(), time.monotonic()
     while True:
-        # Asked before the events: when it has ended, they are all there.
-        has_ended = not _is_unfinished(address, run_id)
-        said = ask(address, _LOGS, _Logs, {"run": run_id, "after": cursor}).logs_for_run
-        cursor = said.cursor
+        try:
+            # Asked before the events: when it has ended, they are all there.
+            has_ended = not _is_unfinished(address, run_id)
+            said = ask(address, _LOGS, _Logs, {"run": run_id, "after": cursor}).logs_for_run
+        except MeterhouseError:
+            if time.monotonic() - answered > _PAGE_AWAY_FOR_S:
+                raise
+            time.sleep(2)
+            continue
+        cursor, answered = said.cursor, time.monotonic()
         yield from said.events
         if said.events:
             silent_since = time.monotonic()
