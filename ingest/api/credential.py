@@ -1,6 +1,13 @@
 """Who a request is from, once that is proved: the workspace it writes into, and how much it may send."""
 
+import re
 from dataclasses import dataclass
+from typing import Final
+
+from ingest.contracts.fields import WORKSPACE_PATTERN
+
+WORKSPACE: Final = re.compile(WORKSPACE_PATTERN.rstrip("$"))
+"""For fullmatch."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,7 @@ class Door:
             await asyncio.sleep(WATCH_EVERY_S)
             if self.entrance.keyring.refresh():
                 self.rewriter.pseudonyms = Pseudonyms(self.entrance.keyring.file.identity_keys)
+                self.entrance.tokens.use_own(self.entrance.keyring.file.token_key)
             self.entrance.seen.forget(time.time())
             if not self.producer.is_answering:
                 self.producer.mend_soon()
@@ -87,7 +88,7 @@ def open_door(settings: Settings) -> Door:
     metrics = Metrics()
     keyring = Keyring(keys_path(settings))
     rules = TokenRules(settings.api_jwt_issuer, settings.api_jwt_audience, settings.api_jwt_tenant_claim)
-    tokens = Tokens(settings.api_jwks, rules) if settings.api_jwks else None
+    tokens = Tokens(settings.api_jwks or "", rules, keyring.file.token_key)
     rates = Rates(
         key_events_per_s=settings.api_key_events_per_s, address_requests_per_s=settings.api_address_requests_per_s
     )

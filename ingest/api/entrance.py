@@ -40,7 +40,7 @@ class Entrance:
     def __init__(
         self,
         keyring: Keyring,
-        tokens: Tokens | None,
+        tokens: Tokens,
         seen: SeenSignatures,
         rates: Rates,
         clock: Callable[[], float] = time.time,
@@ -57,7 +57,7 @@ class Entrance:
         authorization = headers.get("authorization", "")
         if authorization:
             scheme, _, token = authorization.partition(" ")
-            if scheme.lower() != "bearer" or self.tokens is None:
+            if scheme.lower() != "bearer" or not self.tokens.are_set_up:
                 raise _unauthorized("no_credentials", "Bearer tokens are not set up here, and other schemes not known.")
             return Knock(credential=await self.tokens.check(token.strip()))
         key_id, timestamp = headers.get(KEY_HEADER, ""), headers.get(TIMESTAMP_HEADER, "")

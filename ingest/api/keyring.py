@@ -58,11 +58,23 @@ class StoredIdentityKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
     made_at: str = ""
 
 
+class StoredTokenKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What our own bearer tokens are signed with: the 32 bytes of an Ed25519 key, hexadecimal."""
+
+    key_id: KeyId
+    private: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+    made_at: str = ""
+
+    def __repr__(self) -> str:
+        return f"StoredTokenKey({self.key_id})"
+
+
 class KeyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The whole file. `identity`: the newest first; the others only tell which names are whose."""
 
     identity: Annotated[tuple[StoredIdentityKey, ...], Meta(min_length=1)]
     keys: tuple[SigningKey, ...] = ()
+    token_key: StoredTokenKey | None = None
 
     @property
     def identity_keys(self) -> list[IdentityKey]:

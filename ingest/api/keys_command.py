@@ -1,4 +1,4 @@
-"""`meterhouse keys`: make, list, rotate, retire and remove the front door's signing keys; rotate the identity key.
+"""`meterhouse keys`: make, list, rotate, retire and remove signing keys; tokens; rotate the identity key.
 
 A new secret is shown once, on standard output; nothing else ever prints one. A running `meterhouse serve` takes changes
 over within a second.
@@ -93,6 +93,33 @@ def remove(key_id: KeyName) -> None:
 
     remove_key(keys_path(load_settings()), key_id)
     print(f"{key_id} is no longer valid")
+
+
+@keys.command("token")
+def token(
+    workspace: Annotated[str, typer.Argument(help="Workspace that whatever comes with it belongs to")],
+    days: Annotated[float, typer.Option(help="How long it is good")] = 90.0,
+    environment: Annotated[
+        list[str] | None, typer.Option(help="Environment it may name; may be repeated; unset: any")
+    ] = None,
+) -> None:
+    """Make a bearer token for an OTLP exporter or a Collector, whose headers are fixed; prints it."""
+    from ingest.api.keyring import keys_path
+    from ingest.api.own_tokens import mint_token
+    from ingest.settings import load_settings
+
+    print(mint_token(keys_path(load_settings()), workspace, days, tuple(environment or ())))
+
+
+@keys.command("revoke-tokens")
+def revoke_all_tokens() -> None:
+    """End every token made so far."""
+    from ingest.api.keyring import keys_path
+    from ingest.api.own_tokens import revoke_tokens
+    from ingest.settings import load_settings
+
+    revoke_tokens(keys_path(load_settings()))
+    print("no token made before is good any more")
 
 
 @keys.command("rotate-identity")

@@ -55,7 +55,7 @@ async def _serve(settings: Settings, say: Say) -> None:
     if grpc_server is not None:
         await grpc_server.start()
         say(f"OTLP over gRPC on {settings.api_host}:{grpc_port}")
-    if not door.entrance.keyring.file.keys and door.entrance.tokens is None:
+    if not door.entrance.keyring.file.keys and not door.entrance.tokens.are_set_up:
         say("no key can get in yet: make one with `meterhouse keys make WORKSPACE`")
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)

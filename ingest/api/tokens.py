@@ -8,7 +8,6 @@ thread, kept, and read again when a token names an unknown key, but not more oft
 import asyncio
 import hashlib
 import json
-import re
 import time
 import urllib.request
 from collections import OrderedDict
@@ -21,9 +20,10 @@ from urllib.parse import urlsplit
 import jwt
 import structlog
 
-from ingest.api.credential import Credential
+from ingest.api.credential import WORKSPACE, Credential
+from ingest.api.keyring import StoredTokenKey
+from ingest.api.own_tokens import ENVIRONMENTS_CLAIM, ISSUER, WORKSPACE_CLAIM, public_key
 from ingest.api.refusal import Refusal, overloaded
-from ingest.contracts.fields import WORKSPACE_PATTERN
 from ingest.errors import MeterhouseError
 
 log = structlog.get_logger()
@@ -34,7 +34,6 @@ ALGORITHMS: Final[Mapping[str, tuple[str, ...]]] = {
     "OKP": ("EdDSA",),
 }
 """By the type of the key. No HMAC: a published key must never be taken for a shared secret."""
-ENVIRONMENTS_CLAIM: Final = "environments"
 _LEEWAY_S: Final = 30
 _REREAD_EVERY_S: Final = 10.0
 _KEEP_S: Final = 600.0
@@ -42,7 +41,6 @@ _FETCH_TIMEOUT_S: Final = 5.0
 _MOST_BYTES: Final = 1 << 20
 _LONGEST_TOKEN: Final = 16_384
 _MOST_KNOWN: Final = 4_096
-_WORKSPACE = re.compile(WORKSPACE_PATTERN.rstrip("$")).fullmatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +52,18 @@ class TokenRules:
     tenant_claim: str
 
 
+OWN_RULES: Final = TokenRules(ISSUER, None, WORKSPACE_CLAIM)
+
+
 class Tokens:
     """Checks tokens; those found good are remembered until they end (at most four thousand, for a minute)."""
 
-    def __init__(self, source: str, rules: TokenRules) -> None:
-        """`source`: a file or an https:// URL. Raises MeterhouseError for a file that is no JWKS."""
+    def __init__(self, source: str, rules: TokenRules, own: StoredTokenKey | None = None) -> None:
+        """`source`: a file or an https:// URL, '' for none; `own`: what `meterhouse keys token` signs with. Raises
+        MeterhouseError for a file that is no JWKS."""
         self._source = source
         self._rules = rules
+        self._own = None if own is None else public_key(own)
         self._is_url = urlsplit(source).scheme in ("http", "https")
         self._keys: dict[str, jwt.PyJWK] = {}
         self._read_at = float("-inf")
@@ -68,8 +71,18 @@ class Tokens:
         self._known: OrderedDict[bytes, tuple[Credential, float]] = OrderedDict()
         if self._is_url and urlsplit(source).scheme == "http" and urlsplit(source).hostname not in _LOOPBACK:
             raise MeterhouseError(f"METERHOUSE_API_JWKS is {source}: keys come by https:// only, except from loopback.")
-        if not self._is_url:
+        if source and not self._is_url:
             self._keys = _parse(_read_file(source), source)
+
+    @property
+    def are_set_up(self) -> bool:
+        """Whether any token could be good."""
+        return bool(self._source) or self._own is not None
+
+    def use_own(self, own: StoredTokenKey | None) -> None:
+        """The key of our own tokens as it is now; those of another key end at once."""
+        self._own = None if own is None else public_key(own)
+        self._known.clear()
 
     async def check(self, token: str) -> Credential:
         """The token's credential."""
@@ -80,17 +93,19 @@ class Tokens:
         now = time.time()
         if known is not None and now < known[1]:
             return known[0]
-        credential, ends_at = self._verify(token, await self._key_for(token))
+        key_id = _key_id(token)
+        if self._own is not None and key_id == self._own.key_id:
+            credential, ends_at = _verify(token, self._own, OWN_RULES)
+        else:
+            credential, ends_at = _verify(token, await self._key_for(key_id), self._rules)
         self._known[digest] = (credential, min(ends_at, now + 60.0))
         while len(self._known) > _MOST_KNOWN:
             self._known.popitem(last=False)
         return credential
 
-    async def _key_for(self, token: str) -> jwt.PyJWK:
-        try:
-            key_id = jwt.get_unverified_header(token).get("kid")
-        except (jwt.InvalidTokenError, ValueError):
-            raise _not_good("it is no JWT") from None
+    async def _key_for(self, key_id: object) -> jwt.PyJWK:
+        if not self._source:
+            raise _not_good("its key is none of this server's")
         age = time.monotonic() - self._read_at
         found = self._find(key_id)
         if (found is None and age > _REREAD_EVERY_S) or age > _KEEP_S:
@@ -119,30 +134,6 @@ class Tokens:
                 if not self._keys:
                     raise overloaded("jwks_away", "The keys for bearer tokens cannot be read now.", 5.0) from None
 
-    def _verify(self, token: str, key: jwt.PyJWK) -> tuple[Credential, float]:
-        rules = self._rules
-        try:
-            claims: dict[str, object] = jwt.decode(
-                token,
-                key,
-                algorithms=ALGORITHMS.get(key.key_type or "", ()),
-                issuer=rules.issuer,
-                audience=rules.audience,
-                leeway=_LEEWAY_S,
-                options={"require": ["exp"], "verify_aud": rules.audience is not None},
-            )
-        except (jwt.InvalidTokenError, jwt.PyJWTError, ValueError, TypeError) as error:
-            raise _not_good(_WHY.get(type(error).__name__, "its signature or claims do not hold")) from None
-        workspace = claims.get(rules.tenant_claim)
-        if not isinstance(workspace, str) or _WORKSPACE(workspace) is None:
-            raise Refusal(403, "no_workspace", f"The token's claim {rules.tenant_claim} names no workspace.")
-        given = claims.get(ENVIRONMENTS_CLAIM, [])
-        if not isinstance(given, list) or not all(isinstance(one, str) for one in given):
-            raise Refusal(403, "no_environments", f"The token's claim {ENVIRONMENTS_CLAIM} is no list of names.")
-        ends_at = claims["exp"]
-        seconds = float(ends_at) if isinstance(ends_at, int | float) else 0.0
-        return Credential(f"jwt:{workspace}", workspace, tuple(given)), seconds + _LEEWAY_S
-
 
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 _WHY: Final = {
@@ -152,6 +143,37 @@ _WHY: Final = {
     "InvalidAudienceError": "its audience is another",
     "MissingRequiredClaimError": "a claim is missing: exp, and aud or iss where they are asked for",
 }
+
+
+def _verify(token: str, key: jwt.PyJWK, rules: TokenRules) -> tuple[Credential, float]:
+    try:
+        claims: dict[str, object] = jwt.decode(
+            token,
+            key,
+            algorithms=ALGORITHMS.get(key.key_type or "", ()),
+            issuer=rules.issuer,
+            audience=rules.audience,
+            leeway=_LEEWAY_S,
+            options={"require": ["exp"], "verify_aud": rules.audience is not None},
+        )
+    except (jwt.InvalidTokenError, jwt.PyJWTError, ValueError, TypeError) as error:
+        raise _not_good(_WHY.get(type(error).__name__, "its signature or claims do not hold")) from None
+    workspace = claims.get(rules.tenant_claim)
+    if not isinstance(workspace, str) or WORKSPACE.fullmatch(workspace) is None:
+        raise Refusal(403, "no_workspace", f"The token's claim {rules.tenant_claim} names no workspace.")
+    given = claims.get(ENVIRONMENTS_CLAIM, [])
+    if not isinstance(given, list) or not all(isinstance(one, str) for one in given):
+        raise Refusal(403, "no_environments", f"The token's claim {ENVIRONMENTS_CLAIM} is no list of names.")
+    ends_at = claims["exp"]
+    seconds = float(ends_at) if isinstance(ends_at, int | float) else 0.0
+    return Credential(f"jwt:{workspace}", workspace, tuple(given)), seconds + _LEEWAY_S
+
+
+def _key_id(token: str) -> object:
+    try:
+        return jwt.get_unverified_header(token).get("kid")
+    except (jwt.InvalidTokenError, ValueError):
+        raise _not_good("it is no JWT") from None
 
 
 def _not_good(why: str) -> Refusal:

@@ -13,6 +13,7 @@ from pathlib import Path
 from confluent_kafka import Message
 
 from ingest.api.key_changes import add_key
+from ingest.api.own_tokens import mint_token
 from ingest.embedded.stack import answers_ok
 from ingest.kafka import KafkaAdmin
 from tests.support.servers import Server, free_port, launch
@@ -46,6 +47,8 @@ class RunningDoor:
     port: int
     grpc_port: int
     secrets: dict[str, str]
+    token: str
+    """A bearer token of `acme`."""
 
     def signing(self, body: bytes, workspace: str = "acme", at_s: float | None = None) -> dict[str, str]:
         """The three headers of a signature."""
@@ -105,6 +108,7 @@ def start_door(
     secrets: dict[str, str] = {}
     if not keys.exists():
         secrets = {name: add_key(keys, name, name, (), 0.0).secrets[0] for name in ("acme", "bolt")}
+    token = mint_token(keys, "acme", 1)
     port, grpc_port = port or free_port(), free_port()
     environment = {
         "METERHOUSE_HOME": str(folder),
@@ -123,4 +127,4 @@ def start_door(
         lambda: answers_ok(f"http://127.0.0.1:{port}/healthz"),
         env=environment,
     )
-    return RunningDoor(server, folder, bootstrap, prefix, port, grpc_port, secrets)
+    return RunningDoor(server, folder, bootstrap, prefix, port, grpc_port, secrets, token)

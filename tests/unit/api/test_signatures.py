@@ -1,12 +1,13 @@
 """Who may pass: signatures, their window, replay, keys that change, tokens."""
 
+import asyncio
 import json
 import time
 from pathlib import Path
 
 import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +15,7 @@ from ingest.api.entrance import Entrance
 from ingest.api.key_changes import add_identity_key, add_key, remove_key, retire_secret, rotate_key
 from ingest.api.keyring import Keyring, read_keys
 from ingest.api.limiting import Rates
+from ingest.api.own_tokens import mint_token, revoke_tokens
 from ingest.api.refusal import Refusal
 from ingest.api.signatures import SeenSignatures, is_signed, read_signature, sign
 from ingest.api.tokens import TokenRules, Tokens
@@ -41,10 +43,11 @@ def test_whatever_is_sent_as_a_signature_is_read_or_refused(text: str) -> None:
     assert digest is None or len(digest) == 32
 
 
-def make_entrance(tmp_path: Path, tokens: Tokens | None = None, now_s: float = NOW_S) -> tuple[Entrance, str]:
+def make_entrance(tmp_path: Path, now_s: float = NOW_S) -> tuple[Entrance, str]:
     path = tmp_path / "keys.json"
     secret = add_key(path, "k1", "acme", ("production",), 0.0).secrets[0]
     rates = Rates(key_events_per_s=1000, address_requests_per_s=1000)
+    tokens = Tokens("", TokenRules(None, None, "workspace_id"))
     return Entrance(Keyring(path), tokens, SeenSignatures(300.0, 1000), rates, clock=lambda: now_s), secret
 
 
@@ -64,8 +67,6 @@ async def refused(entrance: Entrance, given_headers: dict[str, str], body: bytes
 
 
 def test_the_key_decides_the_workspace_and_a_signature_passes_once(tmp_path: Path) -> None:
-    import asyncio
-
     async def story() -> None:
         entrance, secret = make_entrance(tmp_path)
         knock = await entrance.knock(headers(secret, b"body"), "192.0.2.1")
@@ -162,8 +163,6 @@ def jwks(*keys: tuple[str, rsa.RSAPrivateKey]) -> str:
 
 
 def test_tokens_pass_with_a_key_of_the_jwks_a_workspace_and_an_end(tmp_path: Path) -> None:
-    import asyncio
-
     good, stranger = (rsa.generate_private_key(65537, 2048) for _ in range(2))
     source = tmp_path / "jwks.json"
     source.write_text(jwks(("a", good)))
@@ -205,3 +204,29 @@ def test_tokens_pass_with_a_key_of_the_jwks_a_workspace_and_an_end(tmp_path: Pat
     source.write_text("[]")
     with pytest.raises(MeterhouseError, match="no JWKS"):
         Tokens(str(source), TokenRules(None, None, "tenant"))
+
+
+def test_tokens_of_our_own_pass_beside_those_of_a_jwks_until_they_are_revoked(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    minted = mint_token(path, "acme", 1, ("prod",))
+    tokens = Tokens("", TokenRules("another", "audience", "tenant"), read_keys(path).token_key)
+
+    async def check(token: str) -> str:
+        try:
+            return (await tokens.check(token)).workspace_id
+        except Refusal as refusal:
+            return refusal.code
+
+    assert asyncio.run(check(minted)) == "acme"
+    assert asyncio.run(check(minted[:-4] + "AAAA")) == "bad_token"
+    assert asyncio.run(check(mint_token(path, "acme", 1e-9))) == "acme"  # within the leeway of half a minute
+    claims = {"iss": "meterhouse", "exp": time.time() + 60, "workspace_id": "acme"}
+    stranger = jwt.encode(claims, ed25519.Ed25519PrivateKey.generate(), "EdDSA", jwt.get_unverified_header(minted))
+    assert asyncio.run(check(stranger)) == "bad_token"
+    revoke_tokens(path)
+    tokens.use_own(read_keys(path).token_key)
+    assert asyncio.run(check(minted)) == "bad_token"
+    assert asyncio.run(check(mint_token(path, "bolt", 1))) == "bolt"
+    for workspace, days in (("a b", 1), ("acme", 0)):
+        with pytest.raises(MeterhouseError):
+            mint_token(path, workspace, days)
