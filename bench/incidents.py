@@ -3,7 +3,7 @@
 One company over two days and a half, on an embedded engine, with the simulator's incidents at known times and a loader
 that stops. The clock is moved minute by minute while something new is going on, else in steps of five; at each step the
 fast models are built and the alerts evaluated as the sensors do it, into one inbox. Then a quiet fortnight, of whose
-second week every rule is judged each quarter of an hour. Prints a table and writes it into docs/alerting.md.
+second week every rule is judged each half hour. Prints a table and writes it into docs/alerting.md.
 """
 
 import argparse
