@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 # A run with this tag builds what arrived, whatever its partition; one without builds exactly its days anew.
 BUILD_TAG: Final = "meterhouse/build"
 ARRIVALS: Final = "arrivals"
+FULL: Final = "full"
+# A job with this tag says what it would do until it is told to do it. By tag and not by the job's default config, which
+# a run launched from elsewhere than the launchpad does not get.
+ASKS_FIRST: Final[Mapping[str, str]] = {"meterhouse/asks_first": "true"}
 _BUILD_NODES: Final = ("model", "seed")
 
 
@@ -73,8 +77,9 @@ class _Results(msgspec.Struct):
 def what_to_build(context: AssetExecutionContext, project: Project, *, full_refresh: bool) -> Build:
     """What the step selected, as dbt's arguments are made from it."""
     nodes = [project.nodes[key] for key in context.selected_asset_keys]
-    is_arrivals = context.run.tags.get(BUILD_TAG) == ARRIVALS
-    has_days = not is_arrivals and not full_refresh and any(node.is_bucketed for node in nodes)
+    asked = context.run.tags.get(BUILD_TAG)
+    full_refresh = full_refresh or asked == FULL
+    has_days = asked != ARRIVALS and not full_refresh and any(node.is_bucketed for node in nodes)
     return Build(
         models=[Selected(tuple(node.fqn)) for node in nodes if node.resource_type == "model"],
         seeds=[Selected(tuple(node.fqn)) for node in nodes if node.resource_type == "seed"],
@@ -82,6 +87,11 @@ def what_to_build(context: AssetExecutionContext, project: Project, *, full_refr
         days=_days(context) if has_days else None,
         full_refresh=full_refresh,
     )
+
+
+def asks_first(context: AssetExecutionContext) -> bool:
+    """Whether the run's job only says what it would do, unless it is told otherwise."""
+    return all(context.run.tags.get(name) == value for name, value in ASKS_FIRST.items())
 
 
 def _days(context: AssetExecutionContext) -> Days:

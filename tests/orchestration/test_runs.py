@@ -4,7 +4,7 @@ One house for the file: what it costs is dbt's start, so each run serves several
 """
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -33,7 +33,7 @@ from orchestration.defs.dbt.assets import dbt_models
 from orchestration.defs.ingest.jobs import replay_dead_letters
 from orchestration.defs.ingest.raw import DEAD_LETTERS, EVENTS, drain_kafka
 from orchestration.lib import manifest
-from orchestration.lib.building import ARRIVALS, BUILD_TAG
+from orchestration.lib.building import ARRIVALS, ASKS_FIRST, BUILD_TAG
 from orchestration.lib.housekeeping import check_retention, compact, forget_runs
 from orchestration.lib.resources import Clock, MeterhouseResource
 from tests.conftest import Broker, drop_databases, remove_topics
@@ -71,7 +71,6 @@ class House:
         *,
         tags: dict[str, str] | None = None,
         day: str | None = None,
-        config: Mapping[str, object] | None = None,
     ) -> ExecuteInProcessResult:
         # The assets as they are defined, before the definitions bind them to the environment's resources.
         return materialize(
@@ -80,7 +79,6 @@ class House:
             instance=self.instance,
             partition_key=day,
             tags=tags,
-            run_config=config,
             resources={"meterhouse": MeterhouseResource.of(self.settings), "clock": Clock()},
             raise_on_error=False,
         )
@@ -249,9 +247,9 @@ def test_a_full_refresh_says_first_how_large_it_is_and_does_nothing(
     assert built.success
     count = f"select count() from {house.settings.database('ops')}.model_builds"
     before = house.client.query(count).result_rows
-    config = definitions.get_job_def("full_refresh").run_config
-    assert config is not None
-    result = house.run(CHAIN, tags={BUILD_TAG: ARRIVALS}, day=house.today, config=config)
+    for name in ("full_refresh", "price_restatement"):
+        assert ASKS_FIRST.items() <= definitions.get_job_def(name).tags.items(), name
+    result = house.run(CHAIN, tags=dict(definitions.get_job_def("full_refresh").tags), day=house.today)
     assert result.success
     assert list(result.get_asset_materialization_events()) == []
     assert (

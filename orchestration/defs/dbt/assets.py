@@ -22,7 +22,7 @@ from pydantic import Field
 from ingest.building.dbt import project_folder
 from ingest.settings import load_settings
 from orchestration.lib import lineage, manifest
-from orchestration.lib.building import Project, run_dbt, what_to_build
+from orchestration.lib.building import Project, asks_first, run_dbt, what_to_build
 from orchestration.lib.light_dbt import DbtProject, dbt_assets
 from orchestration.lib.resources import MeterhouseResource
 from orchestration.lib.sizes import log_sizes
@@ -37,7 +37,10 @@ class BuildConfig(Config):
     """What a run may ask for besides its assets and days."""
 
     full_refresh: bool = Field(default=False, description="Rebuild every bucket of the selected models")
-    dry_run: bool = Field(default=False, description="Say what would be built, and how large it is; build nothing")
+    dry_run: bool | None = Field(
+        default=None,
+        description="Say what would be built, and how large it is; build nothing. Unset: so in the jobs that ask first",
+    )
 
 
 _settings = load_settings()
@@ -64,7 +67,7 @@ def dbt_models(context: AssetExecutionContext, config: BuildConfig, meterhouse: 
     settings = meterhouse.settings
     build = what_to_build(context, PROJECT, full_refresh=config.full_refresh)
     with meterhouse.client() as client:
-        if config.dry_run:
+        if asks_first(context) if config.dry_run is None else config.dry_run:
             log_sizes(context, PROJECT, settings, client)
             return
         yield from run_dbt(context, PROJECT, build, settings, client)

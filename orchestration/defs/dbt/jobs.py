@@ -21,8 +21,8 @@ from dagster import (
 )
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from orchestration.defs.dbt.assets import OP, PROJECT, dbt_models
-from orchestration.lib.building import ARRIVALS, BUILD_TAG
+from orchestration.defs.dbt.assets import PROJECT, dbt_models
+from orchestration.lib.building import ARRIVALS, ASKS_FIRST, BUILD_TAG, FULL
 from orchestration.lib.environments import schedule_status
 from orchestration.lib.families import RHYTHMS, TIME_ZONE, Family, Node, family_of
 from orchestration.lib.translator import PRICE_SEEDS
@@ -53,14 +53,10 @@ _DAILY: Final = AssetSelection.assets(*_keys(Family.DAILY))
 _PRICES: Final = AssetSelection.assets(*[key for key in _keys(Family.SEEDS) if key.path[-1] in PRICE_SEEDS])
 
 
-def _arrivals(name: str, selection: AssetSelection, description: str, **config: object) -> UnresolvedAssetJobDefinition:
-    return define_asset_job(
-        name,
-        selection,
-        description=description,
-        tags={BUILD_TAG: ARRIVALS, ONE_AT_A_TIME: name, **({} if name == "fast" else HEAVY)},
-        config={"ops": {OP: {"config": config}}} if config else None,
-    )
+def _arrivals(name: str, selection: AssetSelection, description: str, **more: str) -> UnresolvedAssetJobDefinition:
+    weight = {} if name == "fast" else HEAVY
+    tags = {BUILD_TAG: ARRIVALS, ONE_AT_A_TIME: name, **weight, **more}
+    return define_asset_job(name, selection, description=description, tags=tags)
 
 
 fast = _arrivals("fast", _FAST.without_checks(), "Minute rollups, objectives and alerts: what landed, every minute")
@@ -84,14 +80,13 @@ price_restatement = _arrivals(
     "price_restatement",
     (_PRICES | _PRICES.downstream()) & AssetSelection.assets(dbt_models),
     "Reads the price seeds and rebuilds the hours whose calls cost something else by them. Dry run by default",
-    dry_run=True,
+    **ASKS_FIRST,
 )
 full_refresh = _arrivals(
     "full_refresh",
     AssetSelection.assets(*_keys(*_MODELS)).without_checks(),
     "Rebuilds every bucket from what raw still keeps. Says what that is first: dry run by default",
-    full_refresh=True,
-    dry_run=True,
+    **{**ASKS_FIRST, BUILD_TAG: FULL},
 )
 backfill_days = define_asset_job(
     "backfill_days",
