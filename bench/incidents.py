@@ -98,7 +98,7 @@ PROMISES: Final = (
              "15 min of a quiet tool's calls, 5 more, and 2"),
     _promise(LOOP, "runaway agent", "cost_per_minute", "harbor-logistics", "contract-reader", "page", 17,
              "a quarter of an hour, and 2"),
-    _promise(LOOP, "runaway agent", "budget_hard", "harbor-logistics", "actor", "page", 62,
+    _promise(LOOP, "runaway agent", "budget_hard", "harbor-logistics", "actor", "page", 67,
              "when its 60 USD a day are gone"),
     _promise(SILENCE, "stopped producer", "no_events", "lumen-retail", "", "page", 17,
              "as many empty minutes as chance does not make, and 2"),

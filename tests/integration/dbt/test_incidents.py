@@ -1,178 +1,157 @@
-"""What the simulator says went wrong is what on-call is told, while it lasts: the right people, the right minutes.
+"""What the simulator says went wrong is what on-call is told: once, to the right people, in time, and that it is over.
 
-One company over 54 hours, with nothing late or broken but four incidents at known times. Its events land as time goes
-by, and after each landing the alerts are read as they stand then; `house.at` has them by moment.
+One company over 55 hours, with nothing late or broken but four incidents at known times and a loader that stops. Its
+events land as time goes by; at a few moments, those at which a message is due at the latest, the models are built and
+the alerts evaluated. `python -m bench.incidents` does the same minute by minute and knows the times themselves.
 """
 
-import json
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import datetime, timedelta
 
 import pytest
 
+from bench.incidents import (
+    DAY,
+    END,
+    EVENTS,
+    HOURS,
+    INCIDENTS,
+    LOADER_STOPS,
+    LOOP,
+    OUTAGE,
+    SILENCE,
+    SLOW,
+    stop_the_loader,
+)
+from bench.incidents_house import House, company
+from bench.incidents_quiet import Quiet, judge_at
 from ingest.settings import load_settings
-from ingest.simulate import SimulationConfig, play
-from ingest.simulate.config import MINUTE_MS, IncidentKind, IncidentRequest
 from ingest.warehouse import connect
 from tests.conftest import drop_databases
-from tests.support.models import Event, Models, Rows
+from tests.support.models import Models, Rows
 from tests.support.shared import Engine
 
-TODAY = datetime(2026, 11, 19, tzinfo=UTC)
-# A Thursday: the silence is held against the same hours of Tuesday and Wednesday.
-END, HOURS = TODAY + timedelta(hours=18), 54
-QUIET, LOOP_AND_SILENCE, OUTAGE, OVER = (
-    TODAY + timedelta(hours=hour, minutes=minute) for hour, minute in ((12, 55), (13, 30), (16, 40), (18, 0))
+QUIET = DAY + timedelta(hours=12, minutes=55)
+# A minute after the first five that failed, which leaves another for building; and when what takes longer is due. A
+# workspace of that many runs is silent for ten minutes before it is no chance.
+SILENT, LOOPING, OVER_BUDGET, QUIET_AGAIN, FAILING, BURNING, REPAIRED, CALM = (
+    DAY + timedelta(hours=hour, minutes=minute)
+    for hour, minute in ((13, 11), (13, 15), (14, 10), (14, 40), (16, 6), (16, 26), (17, 10), (17, 20))
 )
-# Objectives of 97.5 %: an hour's budget burns 14.4 times too fast once 36 % of the hour's calls failed, 23 minutes into
-# an outage of 95 %. So this one is longer than the simulator's own half hour.
-INCIDENTS: tuple[tuple[IncidentKind, str, datetime, int], ...] = (
-    ("runaway_agent", "harbor-logistics/contract-reader", TODAY + timedelta(hours=13), 45),
-    ("stopped_producer", "lumen-retail", TODAY + timedelta(hours=13), 60),
-    ("provider_outage", "openai", TODAY + timedelta(hours=16), 45),
-    ("slow_tool", "fetch_url", TODAY + timedelta(hours=16), 60),
-)
-Printed = Mapping[str, tuple[datetime, datetime]]
 
 
 @dataclass(frozen=True)
-class House:
-    """`printed`: from and until of each incident, by kind; `at`: the rows of alerts_current, by moment."""
+class Day:
+    """`rows`: alerts_current by moment; `house.messages`: what a person got; `quiet`: the hours before, judged then."""
 
-    models: Models
-    printed: Printed
-    at: Mapping[datetime, Rows]
+    house: House
+    rows: Mapping[datetime, Rows]
+    quiet: Quiet
 
     def alerts(self, moment: datetime, rule_id: str) -> dict[tuple[object, object], Mapping[str, object]]:
         """A rule's alerts at a moment, by workspace and subject."""
-        return {(row["workspace_id"], row["subject"]): row for row in self.at[moment] if row["rule_id"] == rule_id}
+        return {(row["workspace_id"], row["subject"]): row for row in self.rows[moment] if row["rule_id"] == rule_id}
+
+    def kinds(self, rule_id: str, workspace_id: str, before: datetime = END) -> list[str]:
+        return [one.notice.kind for one in self.house.told(rule_id, workspace_id) if one.at < before]
 
 
 @pytest.fixture(scope="module")
-def house(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def day(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
     home = tmp_path_factory.mktemp("incidents")
-    printed = _simulate(home / "sent.ndjson")
+    events = company(home / "sent.ndjson", END, HOURS, EVENTS, INCIDENTS)
     settings = load_settings(home=home, clickhouse_url=engine.url, database_prefix=f"t{uuid.uuid4().hex[:10]}_")
     client = connect(settings.clickhouse, connect_timeout_s=5, request_timeout_s=60)
     models = Models(settings, client, "")
     models.set_up()
-    waiting = _read(home / "sent.ndjson")
-    at: dict[datetime, Rows] = {}
-    for moment in (QUIET, LOOP_AND_SILENCE, OUTAGE, OVER):
-        models.as_of = moment.strftime("%Y-%m-%d %H:%M:%S")
-        models.land(event for event in waiting if str(event["occurred_at"]) < models.as_of)
-        waiting = [event for event in waiting if str(event["occurred_at"]) >= models.as_of]
-        models.build("-s", "+alerts_current", "+tool_reliability")
-        at[moment] = models.rows("marts.alerts_current")
-    yield House(models, printed, at)
+    house, rows = House(models, events, is_timed=False), dict[datetime, Rows]()
+    house.go(QUIET)
+    quiet = judge_at(models, [QUIET - timedelta(hours=hours) for hours in (0, 1, 5, 10, 16)])
+    for moment in (SILENT, LOOPING, OVER_BUDGET, QUIET_AGAIN, FAILING, BURNING, REPAIRED, CALM):
+        house.go(moment)
+        rows[moment] = models.rows("marts.alerts_current")
+    stop_the_loader(house, closely=False)
+    yield Day(house, rows, quiet)
     drop_databases(settings)
     client.close()
 
 
-def _simulate(out: Path) -> Printed:
-    config = SimulationConfig(
-        end_ms=int(END.timestamp() * 1000), hours=HOURS, events=80_000, seed=11, workspaces=3,
-        duplicate_rate=0, correction_rate=0, late_rate=0, malformed_rate=0, extra_rate=0,
-        incidents=tuple(
-            IncidentRequest(kind, int(start.timestamp() * 1000), minutes * MINUTE_MS, subject)
-            for kind, subject, start, minutes in INCIDENTS
-        ),
-    )  # fmt: skip
-    play.play(config, out=out, truth_path=out.with_suffix(".truth.json"))
-    truth = json.loads(out.with_suffix(".truth.json").read_text())
-    return {
-        one["kind"]: (datetime.fromisoformat(one["start"]), datetime.fromisoformat(one["end"]))
-        for one in truth["incidents"]
-    }
+def test_an_outage_pages_within_the_fast_window_and_two_minutes_once_and_ends(day: Day) -> None:
+    first = day.house.told("error_rate", "harbor-logistics")[0]
+    assert first.notice.severity == "page"
+    assert first.at == FAILING
+    assert "support-triage" in {line.subject for line in first.notice.alerts}
+    assert all(OUTAGE.start <= line.since < OUTAGE.end for line in first.notice.alerts)
+    told = day.kinds("error_rate", "harbor-logistics")
+    assert told.count("firing") == 1
+    assert told[-1] == "resolved"
 
 
-def _read(file: Path) -> list[Event]:
-    """In the order of time, which is text of one shape here: producers write it in several."""
-    events = [json.loads(line) for line in file.read_text().splitlines()]
-    for event in events:
-        at = event["occurred_at"]
-        moment = datetime.fromtimestamp(at / 1000, UTC) if isinstance(at, int) else datetime.fromisoformat(at)
-        event["occurred_at"] = moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
-    return sorted(events, key=lambda event: str(event["occurred_at"]))
-
-
-def test_an_outage_pages_for_the_provider_and_the_workspace_that_lives_on_it(house: House) -> None:
-    start, end = house.printed["provider_outage"]
-    pages = house.alerts(OUTAGE, "burn_page")
+def test_an_outage_burns_the_budget_of_the_workspace_that_lives_on_the_provider(day: Day) -> None:
+    pages = day.alerts(BURNING, "burn_page")
     # The others have too few calls of that provider to be woken up for it.
     assert list(pages) == [("harbor-logistics", "openai_succeeds")]
     page = pages["harbor-logistics", "openai_succeeds"]
-    assert start < _time(page, "since") < start + timedelta(minutes=30)
-    assert _time(page, "until") == OUTAGE < end
+    assert OUTAGE.start < _time(page, "since") < OUTAGE.start + timedelta(minutes=30)
     assert _number(page, "value") > _number(page, "threshold") == 14.4
-
-    burning = house.models.rows(
-        "marts.slo_burn",
-        "min(minute) as first_at, max(minute) as last_at",
-        "objective_id = 'openai_succeeds' and workspace_id = 'harbor-logistics' and is_page_fast",
-    )[0]
-    assert start < _time(burning, "first_at") < end
-    # The short window of 5 minutes lets go as soon as calls succeed again.
-    assert end - timedelta(minutes=5) <= _time(burning, "last_at") <= end + timedelta(minutes=5)
+    told = day.kinds("burn_page", "harbor-logistics")
+    assert (told.count("firing"), told[-1]) == (1, "resolved")
+    assert all(str(subject).startswith(("gpt-", "o4-")) for _, subject in day.alerts(BURNING, "error_rate_15m"))
 
 
-def test_an_outage_shows_as_an_error_rate_of_its_models_and_of_the_agents_that_use_them(house: House) -> None:
-    start, end = house.printed["provider_outage"]
-    models = house.alerts(OUTAGE, "error_rate_15m")
-    assert ("harbor-logistics", "gpt-4o-mini") in models
-    assert all(str(subject).startswith(("gpt-", "o4-")) for _, subject in models)
-    agents = house.alerts(OUTAGE, "error_rate")
-    assert ("harbor-logistics", "support-triage") in agents
-    assert all(start <= _time(row, "since") < end for row in [*models.values(), *agents.values()])
+def test_a_slow_tool_makes_a_ticket(day: Day) -> None:
+    told = day.house.told("tool_latency", "lumen-retail", "fetch_url")
+    assert (told[0].notice.severity, told[0].at) == ("ticket", BURNING)
+    assert SLOW.start <= told[0].notice.alerts[0].since < SLOW.end
+    assert [one.notice.kind for one in told] == ["firing", "resolved"]
 
 
-def test_a_slow_tool_that_times_out_is_under_its_objective(house: House) -> None:
-    start, end = house.printed["slow_tool"]
-    found = house.alerts(OUTAGE, "tool_success")
-    assert list(found) == [("lumen-retail", "tool_calls_succeed")]
-    assert start <= _time(found["lumen-retail", "tool_calls_succeed"], "since") < end
-    worst = house.models.rows(
-        "marts.tool_reliability",
-        "argMax(tool_name, timeout) as tool_name",
-        f"workspace_id = 'lumen-retail' and hour = '{start:%Y-%m-%d %H:%M:%S}'",
-    )
-    assert worst == [{"tool_name": "fetch_url"}]
+def test_an_agent_in_a_loop_pages_for_what_it_costs_and_trips_the_hard_budget(day: Day) -> None:
+    burst = day.house.told("cost_per_minute", "harbor-logistics", "contract-reader")
+    assert LOOP.start < burst[0].at <= LOOPING
+    assert burst[-1].notice.is_over
+    (spent,) = [
+        one for one in day.house.told("budget_hard", "harbor-logistics", "actor") if one.notice.kind == "firing"
+    ]
+    assert spent.notice.severity == "page"
+    assert LOOP.start < spent.at <= OVER_BUDGET
 
 
-def test_an_agent_in_a_loop_pages_for_what_it_costs(house: House) -> None:
-    start, _ = house.printed["runaway_agent"]
-    found = house.alerts(LOOP_AND_SILENCE, "cost_per_minute")
-    # A quarter of an hour is one bucket, and the second ends with the moment it is read.
-    assert _time(found["harbor-logistics", "contract-reader"], "since") == start
+def test_a_producer_that_stopped_pages_from_the_minute_it_fell_silent(day: Day) -> None:
+    first = day.house.told("no_events", "lumen-retail")[0]
+    assert first.at == SILENT
+    assert first.notice.alerts[0].since == SILENCE.start
+    assert day.kinds("no_events", "lumen-retail") == ["firing", "resolved"]
 
 
-def test_a_producer_that_stopped_pages_from_the_minute_it_fell_silent(house: House) -> None:
-    start, _ = house.printed["stopped_producer"]
-    found = house.alerts(LOOP_AND_SILENCE, "no_events")
-    assert list(found) == [("lumen-retail", "all events")]
-    assert _time(found["lumen-retail", "all events"], "since") == start
+def test_a_stopped_loader_says_behind_once_and_burns_nothing_on_half_data(day: Day) -> None:
+    during = [one.notice for one in day.house.messages if one.at > LOADER_STOPS]
+    assert [(one.rule_id, one.kind) for one in during if one.kind != "resolved"] == [("pipeline_behind", "firing")]
+    assert day.kinds("pipeline_behind", "") == ["firing", "resolved"]
 
 
-def test_nobody_is_woken_up_before_nor_after(house: House) -> None:
-    # What a minute costs is left out: a few runs of a dear model at noon can be five times what a night is used to.
-    for moment in (QUIET, OVER):
-        pages = [row for row in house.at[moment] if row["severity"] == "page" and row["rule_id"] != "cost_per_minute"]
-        assert pages == [], moment
-    for moment in (QUIET, OUTAGE, OVER):
-        assert house.alerts(moment, "no_events") == {}
-        assert ("harbor-logistics", "contract-reader") not in house.alerts(moment, "cost_per_minute")
-    assert house.alerts(OVER, "tool_success") == {}
-    assert house.alerts(OVER, "error_rate_15m") == {}
+def test_nobody_is_told_anything_before_nor_after(day: Day) -> None:
+    assert [one for one in day.house.messages if one.at < LOOP.start] == []
+    pages = {one.notice.rule_id for one in day.house.messages if one.notice.severity == "page"}
+    assert pages == {"error_rate", "burn_page", "cost_per_minute", "budget_hard", "no_events", "pipeline_behind"}
+    open_ones = {one.notice.thread for one in day.house.messages} - {
+        one.notice.thread for one in day.house.messages if one.notice.is_over
+    }
+    # A day's budget is over until midnight, and the slow windows of a ticket go on for hours.
+    assert {thread.split("/")[0] for thread in open_ones} <= {"budget_hard", "budget_soft", "burn_ticket"}
+
+
+def test_no_rule_says_anything_in_hours_in_which_nothing_is_wrong(day: Day) -> None:
+    assert day.quiet == Quiet(5, [])
 
 
 def _time(row: Mapping[str, object], column: str) -> datetime:
     """DateTime('UTC') as the client gives it: aware or not, by its version's settings."""
     value = row[column]
     assert isinstance(value, datetime), column
-    return value if value.tzinfo else value.replace(tzinfo=UTC)
+    return value if value.tzinfo else value.replace(tzinfo=DAY.tzinfo)
 
 
 def _number(row: Mapping[str, object], column: str) -> float:
