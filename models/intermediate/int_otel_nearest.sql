@@ -25,7 +25,11 @@ hours_around as (
 ),
 
 calls as (
-    select * from {{ ref('int_otel_usage') }}
+    select
+        *,
+        -- No two alike, or a join by time would take either.
+        from_ms * 1024 + toInt64(cityHash64(trace_key, report_id) % 1024) as from_key
+    from {{ ref('int_otel_usage') }}
     where is_call and not is_roll_up and started_hour in (select * from hours_around)
 ),
 
@@ -124,7 +128,7 @@ asked as (
             and one.model_core = other.model_core
             and one.input_count = other.input_count
             and one.output_count = other.output_count
-            and one.from_ms {{ direction }} other.from_ms
+            and one.from_key {{ direction }} other.from_key
     where
         {{ otel_begin_together() }}
         and {{ otel_overlap() }}
