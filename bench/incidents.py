@@ -145,7 +145,7 @@ def detections(house: House, promises: Sequence[Promise] = PROMISES) -> list[Det
         during = [
             message
             for message in house.told(one.rule_id, one.workspace_id, one.subject)
-            if one.start <= message.at <= (one.end or one.start) + timedelta(hours=1)
+            if one.start <= message.at <= (one.end or one.start + timedelta(hours=1)) + timedelta(hours=1)
         ]
         starts = [message for message in during if message.notice.kind in ("firing", "worsened")]
         first = next((message for message in starts if message.notice.severity == one.severity), None)
