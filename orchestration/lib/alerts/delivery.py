@@ -70,6 +70,9 @@ class Postman:
         while True:
             letters = self.letters(now)
             attempts = [one for one in due(letters, now, self._leases()) if (one.key, str(one.number)) not in tried]
+            if self._dry_run_reason and attempts:
+                self._note(attempts, now, report)
+                continue
             for attempt in attempts:
                 if time.monotonic() - began > budget_s:
                     break
@@ -125,12 +128,16 @@ class Postman:
         """Twice what an attempt can take, and a while for what is between its writes."""
         return {name: 2 * one.timeout + timedelta(seconds=30) for name, one in self._routes.channels.items()}
 
-    def _try(self, attempt: Attempt, now: datetime, report: Delivered) -> None:
-        if self._dry_run_reason:
-            self._record(self._entry(attempt, Outcome.DRY_RUN, now, self._dry_run_reason))
+    def _note(self, attempts: Sequence[Attempt], now: datetime, report: Delivered) -> None:
+        """A dry run: what would have been sent, in the log of this process and of the house."""
+        for attempt in attempts:
             _log.info("alert not sent", channel=attempt.channel, reason=self._dry_run_reason, text=_text(attempt))
-            report.dry_run += 1
-            return
+        entries = [self._entry(attempt, Outcome.DRY_RUN, now, self._dry_run_reason) for attempt in attempts]
+        if entries:
+            self._store.insert("alert_deliveries", map(_row, entries), f"dry:{uuid.uuid4().hex}")
+        report.dry_run += len(entries)
+
+    def _try(self, attempt: Attempt, now: datetime, report: Delivered) -> None:
         if not self._claim(attempt, now):
             return
         self._store.at("claimed")
