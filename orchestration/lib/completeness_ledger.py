@@ -92,16 +92,21 @@ def read_sources(
                 ),
                 floor,
                 low,
-                began.get(key, datetime(1970, 1, 1, tzinfo=UTC)),
-                min((at for one, at in began.items() if _follows(one, key) and at > began.get(key, at)), default=None),
+                *_lifetime(key, began),
             )
         )
     return states
 
 
-def _follows(one: SourceKey, key: SourceKey) -> bool:
-    """Whether it is another incarnation of the same partition."""
-    return one.topic == key.topic and one.partition == key.partition and one.topic_id != key.topic_id
+def _lifetime(key: SourceKey, began: Mapping[SourceKey, datetime]) -> tuple[datetime, datetime | None]:
+    """From the first claim of the topic's incarnation to that of the next one, the same for all its partitions."""
+    of_topic: dict[str, datetime] = {}
+    for one, at in began.items():
+        if one.topic == key.topic:
+            of_topic[one.topic_id] = min(at, of_topic.get(one.topic_id, at))
+    since = of_topic.get(key.topic_id, datetime(1970, 1, 1, tzinfo=UTC))
+    later = [at for topic_id, at in of_topic.items() if topic_id != key.topic_id and at > since]
+    return since, min(later, default=None)
 
 
 def _first_claims(client: Client, ops: str, topics: Sequence[str], since: datetime) -> dict[SourceKey, datetime]:

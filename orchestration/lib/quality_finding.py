@@ -68,6 +68,12 @@ def loaded_topics(settings: Settings) -> list[str]:
     return [settings.topic(name) for name in settings.agent_event_topics]
 
 
+def otlp_topics(settings: Settings) -> list[str]:
+    """The topics of OTLP as they are on the broker; an installation need not have them."""
+    names = (*settings.otlp_traces_topics, *settings.otlp_logs_topics, *settings.otlp_metrics_topics)
+    return [settings.topic(name) for name in names]
+
+
 def rising(value: float, warn: float, error: float) -> Level:
     """The level of a number that is worse the larger it is; a threshold itself is reached."""
     return Level.ERROR if value >= error else Level.WARN if value >= warn else Level.OK

@@ -5,7 +5,7 @@ difference. A manifest is partly decoded: only what is asked for here.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,9 +17,10 @@ from ingest.settings import Settings
 from orchestration.lib.manifest import prepare
 from orchestration.lib.quality_finding import Finding, Level, Look, Number
 
-TABLES: Final = ("bucketed", "appended", "table", "view", "incremental", "seed", "snapshot", "materialized_view")
-# Tables beside a model while it is built: their leftovers are the next build's to remove.
-_BESIDE: Final = re.compile(r"__(slice|dbt_\w+)$|^\.inner")
+# Materializations that leave nothing by the model's name in the database.
+_NOTHING: Final = ("ephemeral", None)
+# Those that build a table from what arrived.
+BUILT: Final = ("bucketed", "appended", "table", "incremental")
 
 
 class Column(msgspec.Struct, frozen=True):
@@ -66,7 +67,7 @@ class Node(msgspec.Struct, frozen=True):
 
     @property
     def is_relation(self) -> bool:
-        return self.resource_type in ("model", "seed", "snapshot") and self.config.materialized in TABLES
+        return self.resource_type in ("model", "seed", "snapshot") and self.config.materialized not in _NOTHING
 
 
 class _Manifest(msgspec.Struct, frozen=True):
@@ -169,12 +170,16 @@ def compare(nodes: Sequence[Node], found: Mapping[str, Mapping[str, str]]) -> li
                 for name in there.keys() - node.columns.keys()
             ]
     differences += [
-        Difference("extra_table", table)
-        for table in found.keys() - wanted.keys()
-        if not _BESIDE.search(table.split(".", 1)[1])
+        Difference("extra_table", table) for table in found.keys() - wanted.keys() if not _is_beside(table, wanted)
     ]
     order = ("missing_table", "missing_column", "other_type", "extra_table", "extra_column")
     return sorted(differences, key=lambda one: (order.index(one.kind), one))
+
+
+def _is_beside(table: str, wanted: Collection[str]) -> bool:
+    """Whether it is a table that a build puts beside its own, such as llm_daily__slice: the next build removes it."""
+    parts = table.split("__")
+    return "..inner" in table or any("__".join(parts[:count]) in wanted for count in range(1, len(parts)))
 
 
 def _plain(kind: str) -> str:

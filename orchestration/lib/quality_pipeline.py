@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from ingest.embedded.report import read_complete_to, read_landed, topic_line
 from ingest.kafka import KafkaAdmin
-from orchestration.lib.quality_finding import Finding, Level, Look, Number, loaded_topics, rising
+from orchestration.lib.quality_finding import Finding, Level, Look, Number, loaded_topics, otlp_topics, rising
 
 
 def consumer_lag(look: Look) -> Finding:
@@ -16,13 +16,16 @@ def consumer_lag(look: Look) -> Finding:
 
     A watermark that stands still while nothing waits is an idle house, not a lag.
     """
-    settings, rule, topics = look.settings, look.thresholds.consumer_lag, loaded_topics(look.settings)
+    settings, rule = look.settings, look.thresholds.consumer_lag
+    topics, needed = [*loaded_topics(settings), *otlp_topics(settings)], set(loaded_topics(settings))
     landed, complete_to = read_landed(look.client, settings), read_complete_to(look.client, settings)
     with KafkaAdmin(settings.bootstrap, settings.kafka_options) as admin:
         described, marks = admin.describe(topics), admin.watermarks(topics)
     rows: list[dict[str, Number]] = []
     worst = Level.OK
     for name in topics:
+        if name not in described and name not in needed:
+            continue
         if name not in described:
             worst = Level.ERROR
             rows.append(_lag_row(name, "no such topic on the broker", None, None, None))
@@ -49,7 +52,7 @@ def consumer_lag(look: Look) -> Finding:
         {
             "lag_messages": lag_messages,
             "behind_s": max(behind, default=None),
-            "topics": len(topics),
+            "topics": len(rows),
             "warn_messages": rule.warn_messages,
             "error_messages": rule.error_messages,
             "warn_behind_s": rule.warn_behind_s,
@@ -80,7 +83,7 @@ def reject_share(look: Look) -> Finding:
         "and landed_at > {since:DateTime64(3, 'UTC')} and landed_at <= {until:DateTime64(3, 'UTC')} "
         "group by topic order by topic",
         parameters={
-            "topics": loaded_topics(look.settings),
+            "topics": [*loaded_topics(look.settings), *otlp_topics(look.settings)],
             "since": datetime.fromtimestamp(look.now.timestamp() - rule.window_hours * 3_600, UTC),
             "until": look.now,
         },

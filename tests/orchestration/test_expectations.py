@@ -151,6 +151,10 @@ def test_an_installation_without_events_has_nothing_to_judge_and_says_so(house: 
 
 NOW_ROWS = f"occurred_hour = {NOW}"
 EVENT_TABLE = "{intermediate}.int_agent_events"
+UNKNOWN_FIELD = (
+    "insert into {ops}.load_batches (topic, topic_id, first_offset, last_offset, judged_at, dropped_fields) "
+    f"select topic, 't', 99, 99, {NOW} + interval 9 minute, map('modle', 40) from {{ops}}.load_batches limit 1"
+)
 FAULTS: Mapping[str, tuple[str, str, Level, str]] = {
     "a producer that fell silent": (
         f"alter table {{intermediate}}.int_agent_events delete where {NOW_ROWS} and rowNumberInAllBlocks() >= 0",
@@ -197,9 +201,7 @@ FAULTS: Mapping[str, tuple[str, str, Level, str]] = {
         "raw/agent_events:fields_filled_like_past_weeks", Level.WARN, "share of is_filled of llm_call.agent is 0.0",
     ),
     "a field nobody knows": (
-        BATCHES.replace("'{topic}'", "topic").replace("map('prompt', 90)", "map('modle', 40)").replace(
-            "numbers({weeks})", "{ops}.load_batches cross join (select 0 as number) limit 1"
-        ),
+        UNKNOWN_FIELD,
         "raw/agent_events:unknown_fields_like_past_weeks", Level.WARN, "share of field that no past week had",
     ),
 }  # fmt: skip

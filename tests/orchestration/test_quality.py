@@ -14,7 +14,7 @@ from ingest.warehouse import connect
 from orchestration.lib.freshness import bucket_fresh, model_fresh, policy_for, raw_fresh, read_watermarks
 from orchestration.lib.quality_engine import disk, parts_and_mutations
 from orchestration.lib.quality_finding import Finding, Level, Look
-from orchestration.lib.quality_manifest import Node, manifest_drift, read_nodes
+from orchestration.lib.quality_manifest import Config, Node, compare, manifest_drift, read_nodes
 from orchestration.lib.quality_pipeline import consumer_lag, reject_share
 from orchestration.lib.quality_prices import price_table_age
 from orchestration.lib.quality_thresholds import load_thresholds
@@ -146,6 +146,23 @@ def test_a_database_just_built_is_as_the_manifest_says_and_each_drift_is_named(h
         ("other_type", "marts.cost_by_route_daily", "llm_calls"),
         ("extra_table", "marts.my_copy", ""),
         ("extra_column", "marts.cost_by_route_daily", "surprise"),
+    ]
+
+
+def test_what_a_build_puts_beside_its_table_and_models_of_our_own_kinds_are_no_drift() -> None:
+    nodes = [
+        Node("model", name, config=Config(materialized=kind, schema_="marts"))
+        for name, kind in (("llm_daily", "bucketed"), ("alert_budget", "alert"), ("stg_agent__events", "view"))
+    ]
+    found = {f"marts.{name}": {"x": "UInt8"} for name in ("llm_daily", "alert_budget", "stg_agent__events")}
+    nothing: dict[str, str] = {}
+    beside = {
+        f"marts.{name}": nothing for name in ("llm_daily__slice", "alert_budget__next", "stg_agent__events__dbt_tmp")
+    }
+
+    assert compare(nodes, {**found, **beside}) == []
+    assert [one.table for one in compare(nodes, {**found, "marts.llm_weekly__slice": {}})] == [
+        "marts.llm_weekly__slice"
     ]
 
 

@@ -19,7 +19,7 @@ from orchestration.lib.families import Family
 from orchestration.lib.freshness import RHYTHMS, Watermarks, bucket_fresh, model_fresh, raw_fresh, read_watermarks
 from orchestration.lib.manifest import prepare
 from orchestration.lib.quality_finding import Finding, Look, check_result, guarded
-from orchestration.lib.quality_manifest import Node, read_nodes
+from orchestration.lib.quality_manifest import BUILT, Node, read_nodes
 from orchestration.lib.quality_thresholds import load_thresholds
 from orchestration.lib.resources import Clock, MeterhouseResource
 
@@ -30,11 +30,11 @@ _Judge = Callable[[Look, Watermarks], Finding]
 
 
 def _tables() -> list[Node]:
-    """What dbt builds and keeps: views are as fresh as what they read, seeds are edited by people."""
+    """What dbt builds from arrivals: views are as fresh as what they read, seeds are edited by people."""
     return [
         node
         for node in read_nodes(prepare(load_settings()))
-        if node.resource_type == "model" and node.config.materialized != "view"
+        if node.resource_type == "model" and node.config.materialized in BUILT
     ]
 
 
