@@ -67,12 +67,17 @@ def _rows(records: pa.Array, times: Nanoseconds, placed: Placed, counts: Counts)
 
 
 def _bodies(body: pa.Array, counts: Counts) -> pa.Array:
-    """What of each body may land: JSON scrubbed, numbers and booleans as text."""
+    """What of each body may land: JSON scrubbed, numbers and booleans as text. Bytes are words nobody can read here."""
     is_text = body.field("string_value").is_valid()
     clean = pa.array(
         [_body(text, counts) for text in body.field("string_value").filter(is_text).to_pylist()], pa.string()
     )
-    return pc.replace_with_mask(texts_of(body, counts), is_text, clean)
+    texts = pc.replace_with_mask(texts_of(body, counts), is_text, clean)
+    is_bytes = body.field("bytes_value").is_valid()
+    if not pc.any(is_bytes).as_py():
+        return texts
+    counts[BODY_RULE] = counts.get(BODY_RULE, 0) + pc.sum(is_bytes).as_py()
+    return pc.if_else(is_bytes, DROPPED, texts)
 
 
 def _body(text: str, counts: Counts) -> str:

@@ -22,8 +22,8 @@ def all_streams(settings: Settings) -> list[Stream]:
     if hits > 1:
         raise SettingsError(
             f"Topic {topic} is named {hits} times by METERHOUSE_AGENT_EVENT_TOPICS, METERHOUSE_OTLP_TRACES_TOPICS, "
-            "METERHOUSE_OTLP_LOGS_TOPICS and METERHOUSE_OTLP_METRICS_TOPICS: a topic holds messages of one kind. Name it "
-            "once and start again."
+            "METERHOUSE_OTLP_LOGS_TOPICS and METERHOUSE_OTLP_METRICS_TOPICS: a topic holds messages of one kind. Name "
+            "it once and start again."
         )
     return streams
 

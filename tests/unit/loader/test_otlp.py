@@ -4,6 +4,7 @@ import json
 import random
 from collections.abc import Mapping, Sequence
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -35,6 +36,12 @@ def decode(
 
 def calls(count: int = 3, resource: Mapping[str, Plain] = RESOURCE) -> ExportTraceServiceRequest:
     return traces(count, NOW_NS, random.Random(3), resource)
+
+
+def said(rows: pa.Table) -> list[dict[str, object]]:
+    """The rows without their times, for which Python has no type."""
+    times = [name for name in rows.column_names if name.endswith("Timestamp")]
+    return rows.drop_columns(times).to_pylist()
 
 
 def as_json(request: Request) -> bytes:
@@ -231,6 +238,7 @@ def test_a_body_lands_only_where_it_is_no_sentence() -> None:
         '{"prompt": "SECRET", "tokens": 3}',
         {"prompt": "SECRET", "n": 1},
         7,
+        b"SECRET",
     ]
     rows = decode(logs(bodies, NOW_NS).SerializeToString(), signal="logs").rows
     assert rows.column("Body").to_pylist() == [
@@ -239,6 +247,7 @@ def test_a_body_lands_only_where_it_is_no_sentence() -> None:
         '{"prompt":"[dropped]","tokens":3}',
         '{"n":1}',
         "7",
+        "[dropped]",
     ]
 
 
@@ -304,5 +313,5 @@ def test_no_bytes_raise_or_harm_their_neighbours(signal: Signal, data: st.DataOb
     value = data.draw(st.one_of(st.just(broken), st.binary(max_size=40), st.binary(max_size=40).map(b"{".__add__)))
     alone = decode(whole, signal=signal)
     beside = decode(whole, value, signal=signal)
-    assert beside.rows.slice(0, alone.rows.num_rows).equals(alone.rows)
+    assert said(beside.rows.slice(0, alone.rows.num_rows)) == said(alone.rows)
     assert all(one.index == 1 for one in beside.rejected)
