@@ -20,7 +20,7 @@ from ingest.api.door import Door, open_door
 from ingest.api.grpc_door import make_server
 from ingest.api.http_protocol import Limits, bounded_protocol
 from ingest.api.producing import ensure_topics
-from ingest.errors import MeterhouseError, WorkAbandonedError
+from ingest.errors import MeterhouseError, SettingsError, WorkAbandonedError
 from ingest.kafka_errors import KafkaProblem, KafkaUnavailableError
 from ingest.settings import Settings
 
@@ -34,8 +34,23 @@ def run(settings: Settings, say: Say) -> None:
     """Blocks until stopped. Raises MeterhouseError; WorkAbandonedError where messages were left unacknowledged."""
     import uvloop
 
+    _check_tls(settings)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(settings, say))
+
+
+def _check_tls(settings: Settings) -> None:
+    files = {
+        "METERHOUSE_API_TLS_CERTIFICATE": settings.api_tls_certificate,
+        "METERHOUSE_API_TLS_KEY": settings.api_tls_key,
+    }
+    if not any(files.values()):
+        return
+    for name, file in files.items():
+        if file is None:
+            raise SettingsError(f"{name} is not set, but the other half is: set both, or neither.")
+        if not file.is_file():
+            raise SettingsError(f"{name} is {file}, where there is no file. Name a PEM file.")
 
 
 async def _serve(settings: Settings, say: Say) -> None:

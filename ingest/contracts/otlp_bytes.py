@@ -36,7 +36,7 @@ from ingest.contracts.otlp_schema import (
     Signal,
     varint,
 )
-from ingest.contracts.pseudonyms import Pseudonyms
+from ingest.contracts.pseudonyms import USER_NAMES, Pseudonyms, is_prompt
 
 Objection = Literal["wrong_workspace", "wrong_environment", "bad_identifier"]
 LookAtResource = Callable[[Resource], Objection | None]
@@ -258,6 +258,8 @@ class _Walk:
         self, attribute: bytes, prompts: Prompts | None, tag: bytes
     ) -> tuple[bytes | None, bytes | None, str]:
         """What stands in place of the field, the actor_id made of it (a KeyValue), the attribute's key."""
+        if self._drops_text(attribute, prompts):
+            return b"", None, ""
         read = KeyValue.FromString(attribute)
         read.DiscardUnknownFields()
         is_ours = read.key == privacy.ACTOR_ATTRIBUTE
@@ -273,6 +275,26 @@ class _Walk:
                 left.append(one.SerializeToString())
         replaced = None if left == [attribute] else b"".join(_framed(tag, one) for one in left)
         return replaced, actor, read.key
+
+    def _drops_text(self, attribute: bytes, prompts: Prompts | None) -> bool:
+        """Most of what is denied is text of a prompt or an answer: dropped without decoding the whole attribute."""
+        if len(attribute) < 3 or attribute[0] != 0x0A or attribute[1] > 127:
+            return False
+        behind = 2 + attribute[1]
+        name = attribute[2:behind].decode()
+        rule = denied(name)
+        if rule is None or rule[1] in USER_NAMES or behind >= len(attribute) or attribute[behind] != 0x12:
+            return False
+        size, start = _read_varint(attribute, behind + 1)
+        if not size or start + size != len(attribute) or attribute[start] != 0x0A:
+            return False
+        size, text = _read_varint(attribute, start + 1)
+        if text + size != len(attribute):
+            return False
+        if prompts is not None and is_prompt(name, rule[1]):
+            prompts.append((name, AnyValue.FromString(attribute[start:])))
+        count(self._counts, rule[1])
+        return True
 
     def _objection(self, wire: bytes, pos: int, end: int) -> Objection | None:
         """What `look` says to the group's resource, all pieces of it together."""

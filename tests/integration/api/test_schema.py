@@ -30,7 +30,7 @@ def test_no_request_makes_an_undocumented_answer(door: RunningDoor) -> None:
 
         @given(operation.as_strategy())
         @settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck), database=None)
-        def attempt(case: schemathesis.Case[Any, Any]) -> None:
+        def attempt(case: schemathesis.Case[Any]) -> None:
             sent = case.as_transport_kwargs(base_url=f"http://127.0.0.1:{door.port}")
             content = requests.Request(**{k: v for k, v in sent.items() if k in KNOWN}).prepare().body or b""
             content = content.encode() if isinstance(content, str) else content

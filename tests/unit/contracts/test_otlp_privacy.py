@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
@@ -51,6 +51,7 @@ def attributes_left(*given: object) -> dict[str, str]:
 @given(st.one_of(otlp.trace_requests, otlp.log_requests, otlp.metric_requests))
 @settings(max_examples=120, deadline=None)
 @example(otlp.traces(otlp.span(attribute("key", "user.id"), attribute("value", "bob"))))
+@example(otlp.traces(otlp.span(KeyValue(), KeyValue(key="prompt"), KeyValue(value=AnyValue(string_value="x")))))
 def test_bytes_and_messages_are_scrubbed_alike(request: ExportRequest) -> None:
     by_bytes, counts = scrubbed(request)
     reference = copy.deepcopy(request)
