@@ -91,8 +91,8 @@ def _promise(
 
 PROMISES: Final = (
     _promise(OUTAGE, "provider outage", "error_rate", "harbor-logistics", "", "page", 7, "a window of 5 min, and 2"),
-    # 14.4 times too fast on 97.5 % is 36 % of an hour's calls, which 95 % failing make in 23 minutes of even traffic; this
-    # company is thin, and the last five minutes need calls too.
+    # 14.4 times too fast on 97.5 % is 36 % of an hour's calls, which 95 % failing make in 23 minutes of even traffic;
+    # this company is thin, and the last five minutes need calls too.
     _promise(OUTAGE, "provider outage", "burn_page", "harbor-logistics", "openai_succeeds", "page", 37,
              "36 % of the hour's calls failed, and 2"),
     _promise(SLOW, "slow tool", "tool_latency", "lumen-retail", "fetch_url", "ticket", 22,
