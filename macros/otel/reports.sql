@@ -159,8 +159,13 @@
             arrayFirst(
                 rule ->
                     startsWith(scope_name, rule.1)
-                    and {{ otel_version_key('scope_version') }} >= rule.2
-                    and {{ otel_version_key('scope_version') }} <= rule.3
+                    and (
+                        scope_version = ''
+                        or (
+                            {{ otel_version_key('scope_version') }} >= rule.2
+                            and {{ otel_version_key('scope_version') }} <= rule.3
+                        )
+                    )
                     and startsWith(lower(reported_provider), rule.4),
                 ({{ otel_conventions() }})
             ) as convention,

@@ -1,0 +1,174 @@
+"""What counts once and what stays two, by spans and logs made by hand: a workspace a case, one build for all.
+
+Real libraries are in tests/real; here are the cases that no library installed here shows, or not every time.
+"""
+
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+import pytest
+
+from ingest.settings import load_settings
+from ingest.warehouse import connect
+from tests.conftest import Engine, drop_databases
+from tests.support.models import Models
+from tests.support.otel_rows import Row, land, log, span
+
+# A quarter to the hour, so that what lasts longer ends in the next.
+AT: Final = int(datetime(2026, 11, 20, 10, 45, tzinfo=UTC).timestamp() * 1000)
+MODEL: Final = {"gen_ai.operation.name": "chat", "gen_ai.provider.name": "openai", "gen_ai.request.model": "gpt-4o"}
+
+
+def chat(inputs: int, outputs: int, **more: object) -> Mapping[str, object]:
+    """A call in OpenTelemetry's words; `more` with __ for dots."""
+    usage = {"gen_ai.usage.input_tokens": inputs, "gen_ai.usage.output_tokens": outputs}
+    return {**MODEL, **usage, **{name.replace("__", "."): value for name, value in more.items()}}
+
+
+INFERENCE: Final = {
+    "openinference.span.kind": "LLM",
+    "llm.model_name": "gpt-4o-2024-08-06",
+    "llm.system": "openai",
+    "llm.token_count.prompt": 100,
+    "llm.token_count.completion": 10,
+    "llm.token_count.prompt_details.cache_read": 40,
+}
+AGENT: Final = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "clerk"}
+ID: Final = {"gen_ai.response.id": "chatcmpl-AbCdEfGhIjKlMnOp"}
+SPANS: Final[Sequence[Row]] = [
+    # Two genuine calls that look alike, at one time, by one instrumentation, and each told a second time by another.
+    span("alike", "a1", AT, 1000, chat(100, 10), trace="x1", scope="one"),
+    span("alike", "a2", AT + 5, 1000, chat(100, 10), trace="x2", scope="one"),
+    span("alike", "b1", AT + 1, 990, INFERENCE, trace="x3", scope="two"),
+    span("alike", "b2", AT + 6, 990, INFERENCE, trace="x4", scope="two"),
+    # Ids that differ prove two calls, whatever else is equal.
+    span("ids", "a1", AT, 1000, chat(100, 10, gen_ai__response__id="r1"), trace="x1", scope="one"),
+    span("ids", "b1", AT + 1, 990, chat(100, 10, gen_ai__response__id="r2"), trace="x2", scope="two"),
+    # One id, in traces of their own and one after the other: a gateway tells of it later.
+    span("gateway", "a1", AT, 1000, {**chat(100, 10), **ID}, trace="x1", scope="one"),
+    span("gateway", "b1", AT + 5000, 1, {**chat(90, 10), **ID}, trace="x2", scope="two"),
+    # Same counts, but not at one time.
+    span("apart", "a1", AT, 1000, chat(100, 10), trace="x1", scope="one"),
+    span("apart", "b1", AT + 2000, 1000, chat(100, 10), trace="x2", scope="two"),
+    # An agent that is the only one to tell usage, and one whose calls tell it, in the next hour.
+    span("lone", "r", AT, 1000, {**AGENT, **chat(100, 10), "gen_ai.operation.name": "invoke_agent"}),
+    span("summed", "r", AT, 3_000_000, {**chat(300, 30), **AGENT}),
+    span("summed", "c1", AT + 10, 1000, chat(100, 10), parent="r"),
+    span("summed", "c2", AT + 2_400_000, 1000, chat(200, 20), parent="r"),
+    # A wrapper of kind LLM of one instrumentation around two calls of its own; one that is no call at all.
+    span("wrapped", "w", AT, 3000, chat(300, 30), scope="one"),
+    span("wrapped", "c1", AT + 1, 1000, chat(100, 10), parent="w", scope="one"),
+    span("wrapped", "c2", AT + 1500, 1000, chat(200, 20), parent="w", scope="one"),
+    span("nocall", "n", AT, 10, {"openinference.span.kind": "LLM"}),
+    # Three attempts within one framework's call: the refused ones are calls that failed.
+    span("retried", "f", AT, 9000, chat(100, 10), scope="framework"),
+    span("retried", "s1", AT + 1, 100, chat(0, 0), parent="f", scope="sdk", status="Error"),
+    span("retried", "s2", AT + 2000, 100, chat(0, 0), parent="f", scope="sdk", status="Error"),
+    span("retried", "s3", AT + 5000, 900, chat(100, 10), parent="f", scope="sdk"),
+    # One tool call told by the agent, by the MCP client and, in another service, by the MCP server.
+    span("mcp", "t", AT, 100, {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "search"}),
+    span("mcp", "m", AT + 1, 90, {"mcp.method.name": "tools/call", "gen_ai.tool.name": "search"}, parent="t"),
+    span("mcp", "h", AT + 2, 80, {"http.request.method": "POST"}, parent="m"),
+    span("mcp", "s", AT + 3, 70, {"mcp.method.name": "tools/call", "gen_ai.tool.name": "search"}, parent="h"),
+    span("mcp", "l", AT + 9, 70, {"mcp.method.name": "tools/list"}),
+    # Input that leaves the cache out: of one scope for one provider, and where the part exceeds the whole.
+    span("excluded", "e1", AT, 10, {
+        "ai.operationId": "ai.generateText.doGenerate", "ai.model.provider": "anthropic.messages",
+        "ai.model.id": "claude-sonnet-4-5", "ai.usage.promptTokens": 100, "ai.usage.completionTokens": 5,
+        "ai.usage.cachedInputTokens": 60,
+    }, scope="ai"),
+    span("excluded", "e2", AT + 50, 10, {**chat(20, 5), "gen_ai.usage.cache_read_input_tokens": 50}),
+]  # fmt: skip
+SPANS_OF_CYCLE: Final = [
+    span("cycle", "p", AT, 10, chat(100, 10), parent="q"),
+    span("cycle", "q", AT, 10, {**AGENT}, parent="p"),
+]
+USED: Final = {"model": "gpt-4o", "provider": "openai", "tokens_prompt": 100, "tokens_completion": 10}
+LOGS: Final = [
+    log("logs", AT, {"type": "run_started", "run_id": "r1", "agent": "clerk"}),
+    log("logs", AT + 10, {"type": "token_usage", "run_id": "r1", "agent": "clerk", **USED}),
+    log("logs", AT + 20, {"type": "tool_call", "tool": "search", "run_id": "r1", "success": False}),
+    log("logs", AT + 30, {"type": "error", "error_type": "rate_limit", "run_id": "r1"}),
+    log("logs", AT + 40, {"type": "run_finished", "run_id": "r1", "agent": "clerk", "success": True}),
+    log("logs", AT + 50, {"type": "weather", "sky": "blue"}),
+    # Written within the span that tells the same.
+    log("within", AT + 900, {"type": "token_usage", **USED}, trace="x1", inside="a1"),
+]
+
+
+@pytest.fixture(scope="module")
+def models(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Models]:
+    settings = load_settings(
+        home=tmp_path_factory.mktemp("otel"), clickhouse_url=engine.url, database_prefix=f"t{uuid.uuid4().hex[:10]}_"
+    )
+    client = connect(settings.clickhouse, connect_timeout_s=5, request_timeout_s=60)
+    made = Models(settings, client, "")
+    made.set_up()
+    land(made, "traces", [*SPANS, *SPANS_OF_CYCLE, span("within", "a1", AT, 1000, chat(100, 10), trace="x1")])
+    # A copy that comes again, and a child that comes before its parent, which makes of it a roll-up.
+    land(made, "traces", SPANS[:4])
+    land(made, "traces", [span("late", "c", AT + 10, 1000, chat(100, 10), parent="r")])
+    land(made, "logs", LOGS)
+    made.build("--select", "+int_agent_events")
+    land(made, "traces", [span("late", "r", AT, 2_000_000, {**chat(100, 10), **AGENT})])
+    made.build("--select", "+int_agent_events")
+    yield made
+    drop_databases(settings)
+    client.close()
+
+
+def events(models: Models, workspace_id: str, event_type: str = "llm_call") -> list[Mapping[str, object]]:
+    where = f"workspace_id = '{workspace_id}' and event_type = '{event_type}'"
+    return list(models.rows("intermediate.int_agent_events", where=where))
+
+
+@pytest.mark.parametrize(
+    ("workspace_id", "inputs"),
+    [
+        ("alike", [100, 100]),
+        ("ids", [100, 100]),
+        ("gateway", [100]),
+        ("apart", [100, 100]),
+        ("lone", [100]),
+        ("summed", [100, 200]),
+        ("wrapped", [100, 200]),
+        ("nocall", []),
+        ("retried", [0, 0, 100]),
+        ("excluded", [70, 160]),
+        ("cycle", [100]),
+        ("logs", [100]),
+        ("within", [100]),
+        ("late", [100]),
+    ],
+)
+def test_each_call_is_counted_once(models: Models, workspace_id: str, inputs: list[int]) -> None:
+    assert sorted(int(str(row["input_tokens"] or 0)) for row in events(models, workspace_id)) == inputs
+
+
+def test_of_two_reports_the_better_informed_counts_and_the_other_names_it(models: Models) -> None:
+    rows = models.rows("intermediate.int_otel_events", where="workspace_id = 'alike'")
+    counted = {row["event_id"]: row for row in rows if row["is_event"]}
+    left = [row for row in rows if row["is_duplicate_usage"]]
+    assert {row["scope_name"] for row in counted.values()} == {"two"}
+    assert {row["twin_event_id"] for row in left} == set(counted)
+
+
+def test_a_tool_call_told_by_client_and_server_is_one(models: Models) -> None:
+    assert [row["tool_name"] for row in events(models, "mcp", "tool_call")] == ["search"]
+
+
+def test_a_call_belongs_to_the_run_of_the_agent_above_it_also_when_that_comes_later(models: Models) -> None:
+    (call,) = events(models, "late")
+    (run,) = events(models, "late", "agent_run_finished")
+    assert (call["agent"], call["run_id"]) == ("clerk", run["run_id"])
+    assert str(run["occurred_hour"]) > str(call["occurred_hour"])
+
+
+def test_logs_with_a_type_are_events(models: Models) -> None:
+    kinds = ("agent_run_started", "tool_call", "error", "agent_run_finished")
+    assert [len(events(models, "logs", kind)) for kind in kinds] == [1, 1, 1, 1]
+    (tool,) = events(models, "logs", "tool_call")
+    (run,) = events(models, "logs", "agent_run_finished")
+    assert (tool["tool_name"], tool["status"], run["status"]) == ("search", "error", "ok")

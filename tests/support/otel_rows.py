@@ -1,0 +1,121 @@
+"""Rows of raw.otel_* as the loader would land them: from spans of the OpenTelemetry SDK, or from a few words of a test.
+
+Attributes become text as the Collector's exporter makes it. Each landing is one insert, so its rows share a _loaded_at.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from io import BytesIO
+from itertools import count
+from typing import Final
+
+from opentelemetry.sdk.trace import ReadableSpan
+
+from ingest.warehouse import insert_settings
+from tests.support.models import Models
+
+Row = Mapping[str, object]
+NANOS: Final = 1_000_000_000
+_OFFSETS = count(1)
+
+
+def text(value: object) -> str:
+    """An attribute's value as the exporter writes it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return json.dumps(list(value)) if isinstance(value, (list, tuple)) else str(value)
+
+
+def moment(nanoseconds: int) -> str:
+    """A DateTime64(9) of epoch nanoseconds."""
+    return f"{nanoseconds // NANOS}.{nanoseconds % NANOS:09d}"
+
+
+def from_sdk(spans: Iterable[ReadableSpan], workspace_id: str) -> list[Row]:
+    """Finished spans as rows of raw.otel_traces."""
+    rows: list[Row] = []
+    for one in spans:
+        context, scope = one.get_span_context(), one.instrumentation_scope
+        assert context is not None
+        assert scope is not None
+        assert one.start_time is not None
+        assert one.end_time is not None
+        resource = {name: text(value) for name, value in one.resource.attributes.items()}
+        rows.append({
+            "Timestamp": moment(one.start_time),
+            "TraceId": f"{context.trace_id:032x}",
+            "SpanId": f"{context.span_id:016x}",
+            "ParentSpanId": "" if one.parent is None else f"{one.parent.span_id:016x}",
+            "SpanName": one.name,
+            "SpanKind": one.kind.name.title(),
+            "ServiceName": resource.get("service.name", ""),
+            "ResourceAttributes": resource,
+            "ScopeName": scope.name,
+            "ScopeVersion": scope.version or "",
+            "SpanAttributes": {name: text(value) for name, value in (one.attributes or {}).items()},
+            "Duration": one.end_time - one.start_time,
+            "StatusCode": one.status.status_code.name.title(),
+            "Events.Timestamp": [moment(event.timestamp) for event in one.events],
+            "Events.Name": [event.name for event in one.events],
+            "Events.Attributes": [
+                {name: text(value) for name, value in (event.attributes or {}).items()} for event in one.events
+            ],
+            "workspace_id": workspace_id,
+        })  # fmt: skip
+    return rows
+
+
+def span(
+    workspace_id: str,
+    span_id: str,
+    start_ms: int,
+    duration_ms: int,
+    attributes: Mapping[str, object],
+    *,
+    trace: str = "t1",
+    parent: str = "",
+    scope: str = "hand",
+    name: str = "work",
+    status: str = "Unset",
+) -> Row:
+    """One span in few words; times in epoch milliseconds."""
+    return {
+        "Timestamp": moment(start_ms * 1_000_000),
+        "TraceId": trace,
+        "SpanId": span_id,
+        "ParentSpanId": parent,
+        "SpanName": name,
+        "ServiceName": "shop",
+        "ScopeName": scope,
+        "SpanAttributes": {key: text(value) for key, value in attributes.items()},
+        "Duration": duration_ms * 1_000_000,
+        "StatusCode": status,
+        "workspace_id": workspace_id,
+    }
+
+
+def log(workspace_id: str, at_ms: int, body: Mapping[str, object], *, trace: str = "", inside: str = "") -> Row:
+    """A log record with a JSON body, written within the span `inside`."""
+    return {
+        "Timestamp": moment(at_ms * 1_000_000),
+        "TraceId": trace,
+        "SpanId": inside,
+        "ServiceName": "shop",
+        "ScopeName": "app",
+        "Body": json.dumps(body),
+        "workspace_id": workspace_id,
+    }
+
+
+def land(models: Models, table: str, rows: Sequence[Row]) -> None:
+    """One insert into raw.otel_<table>."""
+    lines = []
+    for row in rows:
+        origin = {"_topic": f"otlp_{table}", "_partition": 0, "_offset": next(_OFFSETS), "_index": 0}
+        lines.append(json.dumps({**row, **origin}))
+    models.client.raw_insert(
+        f"{models.settings.database('raw')}.otel_{table}",
+        insert_block=BytesIO("\n".join(lines).encode()),
+        fmt="JSONEachRow",
+        settings=insert_settings(models.client, f"test:otel:{next(_OFFSETS)}"),
+    )
