@@ -8,6 +8,7 @@ from dagster._core.test_utils import create_run_for_test
 
 from orchestration.definitions import definitions
 from orchestration.defs.dbt.jobs import SCHEDULES
+from orchestration.first_build import TAG as FIRST_BUILD_TAG
 from orchestration.lib.arrivals import Cursor, Partition, decide
 from orchestration.lib.building import ARRIVALS, BUILD_TAG
 
@@ -48,6 +49,18 @@ def test_a_minute_in_which_the_last_run_goes_on_is_skipped_and_the_tick_says_whi
         ticked = SCHEDULES[0].evaluate_tick(context)
         assert not ticked.run_requests
         assert run.run_id[:8] in str(ticked.skip_message)
+
+
+def test_while_all_is_built_for_the_first_time_no_family_starts_for_what_it_stands_on_is_not_there_yet() -> None:
+    with instance_for_test() as instance:
+        first = create_run_for_test(
+            instance, job_name="everything", status=DagsterRunStatus.STARTED, tags={FIRST_BUILD_TAG: "true"}
+        )
+        for schedule in SCHEDULES:
+            context = build_schedule_context(instance, NOW, repository_def=definitions.get_repository_def())
+            ticked = schedule.evaluate_tick(context)
+            assert not ticked.run_requests
+            assert f"everything {first.run_id[:8]}" in str(ticked.skip_message)
 
 
 def test_marts_are_started_when_something_landed_and_not_again_when_nothing_did() -> None:

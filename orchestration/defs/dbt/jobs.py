@@ -10,6 +10,7 @@ from typing import Final
 from dagster import (
     AssetKey,
     AssetSelection,
+    DagsterInstance,
     DagsterRunStatus,
     RunRequest,
     RunsFilter,
@@ -22,6 +23,7 @@ from dagster import (
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from orchestration.defs.dbt.assets import PROJECT, dbt_models
+from orchestration.first_build import TAG as FIRST_BUILD_TAG
 from orchestration.lib.building import ARRIVALS, ASKS_FIRST, BUILD_TAG, FULL
 from orchestration.lib.environments import schedule_status
 from orchestration.lib.families import RHYTHMS, TIME_ZONE, Family, Node, family_of
@@ -99,13 +101,15 @@ JOBS: Final[Sequence[UnresolvedAssetJobDefinition]] = (
 )  # fmt: skip
 
 
-def unfinished_runs(context: ScheduleEvaluationContext, *jobs: str) -> list[str]:
-    """Runs of these jobs that have not ended, as `job run-id`."""
-    return [
-        f"{run.job_name} {run.run_id[:8]}"
-        for job in jobs
-        for run in context.instance.get_runs(RunsFilter(job_name=job, statuses=UNFINISHED), limit=5)
-    ]
+def unfinished_runs(instance: DagsterInstance, *jobs: str) -> list[str]:
+    """Runs that have not ended, as `job run-id`: of these jobs, and the first build of all.
+
+    Before that one has ended, what a family stands on may not be there yet.
+    """
+    filters = [RunsFilter(job_name=job, statuses=UNFINISHED) for job in jobs]
+    filters.append(RunsFilter(tags={FIRST_BUILD_TAG: "true"}, statuses=UNFINISHED))
+    found = {run.run_id: run.job_name for one in filters for run in instance.get_runs(one, limit=5)}
+    return [f"{job} {run_id[:8]}" for run_id, job in found.items()]
 
 
 def _schedule(name: str, job: UnresolvedAssetJobDefinition, family: Family) -> ScheduleDefinition:
@@ -120,7 +124,7 @@ def _schedule(name: str, job: UnresolvedAssetJobDefinition, family: Family) -> S
         description=f"{job.name}: {rhythm.words}. Skips while its last run goes on.",
     )
     def tick(context: ScheduleEvaluationContext) -> RunRequest | SkipReason:
-        running = unfinished_runs(context, job.name)
+        running = unfinished_runs(context.instance, job.name)
         if running:
             return SkipReason(
                 f"{len(running)} still under way, first {running[0]}: it builds what arrived meanwhile too"
