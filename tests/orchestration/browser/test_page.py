@@ -79,7 +79,7 @@ class House:
             client.close()
 
 
-def until(look: Callable[[], object], what: str, within_s: float = 240.0) -> None:
+def until(look: Callable[[], object], what: str, within_s: float = 480.0) -> None:
     deadline = time.monotonic() + within_s
     while not look():
         assert time.monotonic() < deadline, f"{what}: not within {within_s:g} s"
