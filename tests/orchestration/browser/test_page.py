@@ -174,6 +174,8 @@ def test_a_mart_shows_its_checks_with_numbers_and_how_fresh_it_is(page: Page) ->
     page.expect(r"(?s)blocking asset check.*Passed.*failed_row_count\s+0\b")
     page.open(of_asset(MART, "checks", "fresh"))
     page.expect(r"(?s)Evaluation result\s+Passed.*Metadata.*\d")
+    page.open(of_asset(MART))
+    page.expect(r"Freshness policy\s+Passing")
     page.open(of_asset("raw/agent_events"))
     page.expect(r"Row count\s+[\d,]+")
 
