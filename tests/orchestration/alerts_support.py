@@ -71,7 +71,9 @@ class House:
         for mart in MARTS:
             (model,) = [model for model in read_models(files[mart]) if model.name == mart]
             columns = ", ".join(f"`{one.name}` {one.data_type}" for one in model.columns)
-            client.command(f"create table {settings.database_prefix}marts.{mart} ({columns}) engine = MergeTree order by ()")
+            client.command(
+                f"create table {settings.database_prefix}marts.{mart} ({columns}) engine = MergeTree order by ()"
+            )
         client.command(
             f"create table {settings.database_prefix}intermediate.slo_objectives (id String, indicator String, "
             "agent String, model String, tool_name String, threshold Nullable(Float64)) engine = MergeTree order by ()"

@@ -88,18 +88,28 @@ class Postman:
         """Messages that some step names and some channel has not finished."""
         ops = self._store.places.ops
         since = sql_time(now - self._routes.delivery.give_up_after - _HORIZON)
-        rows = self._store.rows(
+        # Without the bodies: nearly always there is none.
+        unfinished = self._store.rows(
             "with ended as (select message_id, groupUniqArrayIf(channel, outcome in "  # noqa: S608  # our own tables
             "('delivered', 'given_up', 'dry_run')) as finished, arrayFlatten(groupArray(passed_to)) as passed "
             f"from {ops}.alert_deliveries group by message_id) "
-            "select m.message_id as message_id, m.thread as thread, m.at as at, m.channels as channels, m.body as body "
-            f"from {ops}.alert_messages as m left join ended on m.message_id = ended.message_id "
-            "where m.at >= toDateTime64({since:String}, 3, 'UTC') and m.message_id in ("
-            f"select argMin(message_id, (logged_at, writer)) from {ops}.alert_log "
-            "group by rule_id, workspace_id, step) "
+            f"select m.message_id as message_id from {ops}.alert_messages as m "
+            "left join ended on m.message_id = ended.message_id "
+            "where m.at >= toDateTime64({since:String}, 3, 'UTC') "
             "and notEmpty(arrayFilter(c -> not has(ended.finished, c), arrayConcat(m.channels, ended.passed))) "
-            "order by m.at, m.step settings join_use_nulls = 0",
+            "settings join_use_nulls = 0",
             {"since": since},
+        )
+        if not unfinished:
+            return []
+        # Only what a step names, and of two writers of one step the first.
+        rows = self._store.rows(
+            "select message_id, thread, at, channels, body "  # noqa: S608
+            f"from {ops}.alert_messages where message_id in {{ids:Array(String)}} and message_id in ("
+            f"select argMin(message_id, (logged_at, writer)) from {ops}.alert_log "
+            f"where (rule_id, workspace_id, step) in (select rule_id, workspace_id, step from {ops}.alert_messages "
+            "where message_id in {ids:Array(String)}) group by rule_id, workspace_id, step) order by at, step",
+            {"ids": [str(row["message_id"]) for row in unfinished]},
         )
         entries = self._entries([str(row["message_id"]) for row in rows])
         return [

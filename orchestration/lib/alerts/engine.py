@@ -23,7 +23,7 @@ from orchestration.lib.alerts.delivery import Delivered, Postman
 from orchestration.lib.alerts.details import details
 from orchestration.lib.alerts.machine import advance
 from orchestration.lib.alerts.matching import quieted_by
-from orchestration.lib.alerts.model import Facts, Group, Kind, Signal, State, Step, by_group
+from orchestration.lib.alerts.model import Facts, Kind, Signal, State, Step, by_group
 from orchestration.lib.alerts.notice import moment
 from orchestration.lib.alerts.observe import Observation, observe
 from orchestration.lib.alerts.routes import Routes, dry_run_reason, load_routes
@@ -116,13 +116,14 @@ def judge(
     now = observation.facts.now
     report.stale_rules = observation.behind(is_judged)
     groups, signals = store.groups(is_judged), by_group(list(observation.signals))
+    groups |= store.anew([key for key in signals if key not in groups])
     quiet = silences.silences(store, now)
     # Pages first: should the tick be cut short, they are out.
     keys = sorted(
         {*groups, *signals}, key=lambda key: (-max((one.rank for one in signals.get(key, ())), default=0), key)
     )
     for key in keys:
-        group = groups.get(key) or Group(*key)
+        group = groups[key]
         step = advance(
             group, signals.get(key, ()), observation.facts_of(key[0]), routes.rule(key[0]),
             lambda signal: quieted_by(signal, now, quiet, routes.maintenance),

@@ -34,11 +34,13 @@ class Store:
         self.at = at
 
     def groups(self, is_judged: Callable[[str], bool] = lambda _: True) -> dict[tuple[str, str], Group]:
-        """Every group that ever was, as its last step left it, by rule and workspace; those of the rules asked for."""
+        """The groups of the rules asked for in which something is open, as their last step left them."""
         log = f"{self.places.ops}.alert_log"
         rows = self.rows(
             f"select * from {log} where (rule_id, workspace_id, step) in "  # noqa: S608  # our own table
             f"(select rule_id, workspace_id, max(step) from {log} group by rule_id, workspace_id) "
+            # What Group.settled drops need not be read: most groups are over.
+            "and (state != 'resolved' or (thread != '' and message_kind != 'resolved')) "
             "order by rule_id, workspace_id, logged_at, writer, dedup_key",
         )
         by_key: dict[tuple[str, str], list[Mapping[str, object]]] = {}
@@ -46,6 +48,19 @@ class Store:
             if is_judged(str(row["rule_id"])):
                 by_key.setdefault((str(row["rule_id"]), str(row["workspace_id"])), []).append(row)
         return {key: _group(found) for key, found in by_key.items()}
+
+    def anew(self, keys: Collection[tuple[str, str]]) -> dict[tuple[str, str], Group]:
+        """Groups of these rules and workspaces in which nothing is open, ready for their next step."""
+        if not keys:
+            return {}
+        rows = self.rows(
+            f"select rule_id, workspace_id, max(step) as step from {self.places.ops}.alert_log "  # noqa: S608
+            "where (rule_id, workspace_id) in arrayZip({rules:Array(String)}, {workspaces:Array(String)}) "
+            "group by rule_id, workspace_id",
+            {"rules": [rule for rule, _ in keys], "workspaces": [workspace for _, workspace in keys]},
+        )
+        steps = {(str(row["rule_id"]), str(row["workspace_id"])): _int(row["step"]) for row in rows}
+        return {key: Group(*key, step=steps.get(key, 0)) for key in keys}
 
     def write(self, step: Step, now: datetime, notice: Notice | None, channels: Sequence[str] = ()) -> bool:
         """Records a step with its message; False where somebody else recorded that step first, and nothing is told."""
