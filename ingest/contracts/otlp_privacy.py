@@ -93,7 +93,7 @@ class Scrubber:
         for event in span.events:
             self.attributes(event.attributes, prompts)
         for link in span.links:
-            self.attributes(link.attributes)
+            self.attributes(link.attributes, prompts)
         self._add_prompt_hash(span.attributes, prompts)
         if span.HasField("status") and span.status.message:
             # What an SDK writes here is the exception's message: words of a prompt or of a person as often as not.

@@ -10,7 +10,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
-from opentelemetry.proto.trace.v1.trace_pb2 import Status
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from ingest.contracts.otlp_bytes import UnreadableError, scrub_bytes
 from ingest.contracts.otlp_pieces import REQUEST_TYPES, pieces
@@ -41,6 +41,13 @@ def scrubbed(request: ExportRequest) -> tuple[ExportRequest, dict[str, int]]:
     return read, counts
 
 
+def linked(*given: KeyValue) -> Span:
+    """A span whose link has these attributes."""
+    made = otlp.span()
+    made.links.add(trace_id=b"1" * 16, span_id=b"1" * 8).attributes.extend(given)
+    return made
+
+
 def attributes_left(*given: object) -> dict[str, str]:
     request, _ = scrubbed(otlp.traces(otlp.span(*given)))  # type: ignore[arg-type]
     assert isinstance(request, ExportTraceServiceRequest)
@@ -51,6 +58,7 @@ def attributes_left(*given: object) -> dict[str, str]:
 @given(st.one_of(otlp.trace_requests, otlp.log_requests, otlp.metric_requests))
 @settings(max_examples=120, deadline=None)
 @example(otlp.traces(otlp.span(attribute("key", "user.id"), attribute("value", "bob"))))
+@example(otlp.traces(linked(attribute("input.value", "planted words"))))
 @example(otlp.traces(otlp.span(KeyValue(), KeyValue(key="prompt"), KeyValue(value=AnyValue(string_value="x")))))
 def test_bytes_and_messages_are_scrubbed_alike(request: ExportRequest) -> None:
     by_bytes, counts = scrubbed(request)
