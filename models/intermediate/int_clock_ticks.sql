@@ -25,10 +25,18 @@ reported as (
 
 -- Where no loader reports, rows landed by other means: what is in is taken as complete to its
 -- newest event.
-newest as (
-    select max(occurred_at) as newest_occurred_at
+landed as (
+    select max(occurred_at) as occurred_at
     from {{ ref('stg_agent__events') }}
     where occurred_at <= now64(3, 'UTC')
+    union all
+    select toDateTime64(max(started_at), 3, 'UTC') as occurred_at
+    from {{ ref('stg_otel__spans') }}
+    where started_at <= now64(3, 'UTC')
+),
+
+newest as (
+    select max(occurred_at) as newest_occurred_at from landed
 ),
 
 ticks as (
