@@ -36,6 +36,7 @@ from ingest.contracts.otlp_schema import (
     Signal,
     varint,
 )
+from ingest.contracts.protobuf_wire import framed, length_fields, read_varint
 from ingest.contracts.pseudonyms import USER_NAMES, Pseudonyms, is_prompt
 
 Objection = Literal["wrong_workspace", "wrong_environment", "bad_identifier"]
@@ -126,7 +127,7 @@ class _Walk:
             tag = wire[pos]
             pos += 1
             if tag > 127:
-                tag, pos = _read_varint(wire, at)
+                tag, pos = read_varint(wire, at)
             action, inner = fields.get(tag, _UNKNOWN)
             wire_type = tag & 7
             replaced: bytes | None = None
@@ -134,7 +135,7 @@ class _Walk:
                 size = wire[pos]
                 pos += 1
                 if size > 127:
-                    size, pos = _read_varint(wire, pos - 1)
+                    size, pos = read_varint(wire, pos - 1)
                 start = pos
                 pos += size
                 if pos > end:
@@ -180,13 +181,13 @@ class _Walk:
             raise _Refused
         if actor is not None and not has_actor:
             out.append(wire[kept:end])
-            out.append(_framed(kind.attribute_tag, actor))
+            out.append(framed(kind.attribute_tag, actor))
             kept = end
         if kind.takes_prompt and gathered and not has_prompt:
             found = self._scrubber.prompt_attribute(gathered)
             if found is not None:
                 out.append(wire[kept:end])
-                out.append(_framed(kind.attribute_tag, found.SerializeToString()))
+                out.append(framed(kind.attribute_tag, found.SerializeToString()))
                 kept = end
         if has_naming_key:
             return self._siblings(kind, b"".join((*out, wire[kept:end])))
@@ -197,7 +198,7 @@ class _Walk:
 
     def _siblings(self, kind: Kind, message: bytes) -> bytes:
         """The scrubbed message without attributes `value` whose name another attribute, `key`, says."""
-        found = _fields(message, 0, len(message))
+        found = length_fields(message, 0, len(message))
         places = [(at, end) for at, tag, _, end in found if varint(tag) == kind.attribute_tag]
         values = [
             KeyValue.FromString(message[start:end]) for _, tag, start, end in found if varint(tag) == kind.attribute_tag
@@ -225,22 +226,22 @@ class _Walk:
             return b""
         if clean is None:
             return None
-        tag = _read_varint(wire, at)[1]
-        return _framed(wire[at:tag], clean)
+        tag = read_varint(wire, at)[1]
+        return framed(wire[at:tag], clean)
 
     def _leaf(self, action: Action, tag: int, content: bytes, prompts: Prompts | None) -> bytes | None:
         """A field of text, an id, a body or packed numbers."""
         if action == TEXT:
             text = content.decode()
             masked = mask_emails(text, self._counts)
-            return None if masked == text else _framed(varint(tag), masked.encode())
+            return None if masked == text else framed(varint(tag), masked.encode())
         if action == BODY:
             body = AnyValue.FromString(content)
             body.DiscardUnknownFields()
             self._scrubber.body(body, [] if prompts is None else prompts)
             _mask(body, content, self._counts)
             clean = body.SerializeToString()
-            return None if clean == content else _framed(varint(tag), clean)
+            return None if clean == content else framed(varint(tag), clean)
         if action == CLEARED:
             if content:
                 content.decode()
@@ -273,7 +274,7 @@ class _Walk:
                 actor = one.SerializeToString()
             else:
                 left.append(one.SerializeToString())
-        replaced = None if left == [attribute] else b"".join(_framed(tag, one) for one in left)
+        replaced = None if left == [attribute] else b"".join(framed(tag, one) for one in left)
         return replaced, actor, read.key
 
     def _drops_text(self, attribute: bytes, prompts: Prompts | None) -> bool:
@@ -285,10 +286,10 @@ class _Walk:
         rule = denied(name)
         if rule is None or rule[1] in USER_NAMES or behind >= len(attribute) or attribute[behind] != 0x12:
             return False
-        size, start = _read_varint(attribute, behind + 1)
+        size, start = read_varint(attribute, behind + 1)
         if not size or start + size != len(attribute) or attribute[start] != 0x0A:
             return False
-        size, text = _read_varint(attribute, start + 1)
+        size, text = read_varint(attribute, start + 1)
         if text + size != len(attribute):
             return False
         if prompts is not None and is_prompt(name, rule[1]):
@@ -298,7 +299,7 @@ class _Walk:
 
     def _objection(self, wire: bytes, pos: int, end: int) -> Objection | None:
         """What `look` says to the group's resource, all pieces of it together."""
-        pieces = [wire[start:stop] for _, tag, start, stop in _fields(wire, pos, end) if tag == _RESOURCE_TAG]
+        pieces = [wire[start:stop] for _, tag, start, stop in length_fields(wire, pos, end) if tag == _RESOURCE_TAG]
         return self._look(Resource.FromString(b"".join(pieces))) if self._look is not None else None
 
     def _refuse(self, objection: Objection, items: int) -> None:
@@ -345,19 +346,19 @@ def _is_plain_value(attribute: bytes, pos: int) -> bool:
         return pos == end
     if attribute[pos] != 0x12 or pos + 2 > end:
         return False
-    size, pos = _read_varint(attribute, pos + 1)
+    size, pos = read_varint(attribute, pos + 1)
     if pos + size != end or size == 0:
         return size == 0 and pos == end
     tag = attribute[pos]
     if tag == 0x0A:
         return _is_plain_text(attribute, pos + 1)
     if tag in (0x10, 0x18):
-        return _read_varint(attribute, pos + 1)[1] == end
+        return read_varint(attribute, pos + 1)[1] == end
     return tag == 0x21 and pos + 9 == end
 
 
 def _is_plain_text(attribute: bytes, pos: int) -> bool:
-    size, pos = _read_varint(attribute, pos)
+    size, pos = read_varint(attribute, pos)
     if pos + size != len(attribute) or size == 0:
         return size == 0 and pos == len(attribute)
     if attribute[pos] in _LOOKS_ODD or b"@" in attribute or b"%40" in attribute:
@@ -372,53 +373,11 @@ def _mask(message: Message, wire: bytes, counts: dict[str, int]) -> None:
         privacy.mask_strings(message, counts)
 
 
-def _framed(tag: bytes, content: bytes) -> bytes:
-    return tag + varint(len(content)) + content
-
-
-def _read_varint(wire: bytes, pos: int) -> tuple[int, int]:
-    """The number at `pos`, and what is behind it. Raises IndexError."""
-    number = wire[pos]
-    pos += 1
-    if number < 128:
-        return number, pos
-    number &= 127
-    for shift in range(7, 70, 7):
-        byte = wire[pos]
-        pos += 1
-        number |= (byte & 127) << shift
-        if byte < 128:
-            return number, pos
-    raise IndexError
-
-
-def _fields(wire: bytes, pos: int, end: int) -> list[tuple[int, int, int, int]]:
-    """Fields with lengths, as (where, tag, start, end); of others only that they can be skipped. Raises IndexError."""
-    found = []
-    while pos < end:
-        at = pos
-        tag, pos = _read_varint(wire, pos)
-        wire_type = tag & 7
-        if wire_type == 2:
-            size, pos = _read_varint(wire, pos)
-            found.append((at, tag, pos, pos + size))
-            pos += size
-        elif wire_type == 0:
-            pos = _read_varint(wire, pos)[1]
-        elif wire_type in (1, 5):
-            pos += 8 if wire_type == 1 else 4
-        else:
-            raise IndexError
-    if pos != end:
-        raise IndexError
-    return found
-
-
 def _count_items(kind: Kind, wire: bytes, pos: int, end: int) -> int:
     if kind.is_item:
         return 1
     return sum(
         _count_items(inner, wire, start, stop)
-        for _, tag, start, stop in _fields(wire, pos, end)
+        for _, tag, start, stop in length_fields(wire, pos, end)
         if (inner := kind.fields.get(tag, _UNKNOWN)[1]) is not None and kind.fields[tag][0] == MESSAGE
     )
