@@ -30,6 +30,8 @@ class Finish:
         if missing := set(topics) - self._ids.keys():
             raise MeterhouseError(f"topic {min(missing)} does not exist; create it or send to it, then run again.")
         self._marks = admin.watermarks(topics)
+        if unmarked := set(topics) - {topic for topic, _ in self._marks}:  # else this drain would be over at once
+            raise MeterhouseError(f"Kafka names no partition of topic {min(unmarked)} at the moment; run again.")
         self._targets = {key: marks.high for key, marks in self._marks.items()}
         self._elsewhere: set[tuple[str, int]] = set()
         self._seen: dict[tuple[str, int], int] = {}

@@ -41,7 +41,8 @@ def calls(count: int = 3, resource: Mapping[str, Plain] = RESOURCE) -> ExportTra
 def said(rows: pa.Table) -> list[dict[str, object]]:
     """The rows without their times, for which Python has no type."""
     times = [name for name in rows.column_names if name.endswith("Timestamp")]
-    return rows.drop_columns(times).to_pylist()
+    said: list[dict[str, object]] = rows.drop_columns(times).to_pylist()
+    return said
 
 
 def as_json(request: Request) -> bytes:
