@@ -5,13 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from orchestration.lib.alerts.engine import SENSOR_RULES
 from orchestration.lib.alerts.located import RoutesError
 from orchestration.lib.alerts.matching import Maintenance
 from orchestration.lib.alerts.model import badness_of
 from orchestration.lib.alerts.outbox import Entry, Letter, Outcome, after_failure, due
 from orchestration.lib.alerts.routes import dry_run_reason, load_routes, parse
 from orchestration.lib.alerts.routes_schema import DeliveryFile
-from tests.orchestration.alerts_support import minutes, signal
+from orchestration.lib.alerts.rules import MEANINGS
+from tests.orchestration.alerts_support import ROOT, minutes, signal
 
 GOOD = """version: 1
 deliver_in: prod
@@ -85,6 +87,11 @@ def test_the_file_that_comes_with_the_package_reaches_somebody_and_sends_nothing
     routes = load_routes()
     for severity in ("page", "ticket", "notice"):
         assert routes.channels_for(rule="x", workspace="y", severity=severity, owner="z")
+    rules = {path.stem.removeprefix("alert_") for path in (ROOT / "models/alerts").glob("alert_*.sql")} - {
+        "evaluations"
+    }
+    assert rules | SENSOR_RULES == set(routes.rules), "each rule has an owner, and no other is named"
+    assert rules | SENSOR_RULES == set(MEANINGS), "each rule is told in words"
     assert routes.rule("pipeline_behind").is_by_clock
     assert routes.rule("dead_letter_share").is_by_clock
     assert not routes.rule("burn_page").is_by_clock

@@ -27,6 +27,7 @@ _PARTS: Final[Mapping[About, Sequence[Callable[[Asker], None]]]] = {
     About.COST: (details_money.owner_of_budget, details_money.month, details_money.spenders),
     About.BURST: (details_money.burst, details_money.month),
     About.UNPRICED: (details_money.unpriced,),
+    About.TOOLS: (details_calls.failing_tools,),
     About.SILENCE: (details_pipeline.silent_agents,),
     About.DEAD_LETTERS: (details_pipeline.refusals,),
     About.PIPELINE: (details_pipeline.clock, details_pipeline.partitions),

@@ -159,3 +159,7 @@ def new_errors(asker: Asker) -> None:
         asker.found.contributors.append(
             f"{named(row['agent'], 'agent')} on {on}: {of(row, 'n'):,.0f} times {row['error_class']}"
         )
+
+
+def failing_tools(asker: Asker) -> None:
+    tools(asker, "*")

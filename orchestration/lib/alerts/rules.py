@@ -20,6 +20,7 @@ class Unit(Enum):
     USD = "USD"
     USD_A_MINUTE = "USD a minute"
     SECONDS = "seconds"
+    MILLISECONDS = "ms"
     EVENTS = "events"
     RUNS = "runs"
     PLAIN = ""
@@ -34,6 +35,7 @@ class About(Enum):
     COST = "cost"
     BURST = "burst"
     UNPRICED = "unpriced"
+    TOOLS = "tools"
     SILENCE = "silence"
     DEAD_LETTERS = "dead letters"
     PIPELINE = "pipeline"
@@ -81,6 +83,11 @@ MEANINGS: Final[Mapping[str, Meaning]] = {
     ),
     "tool_success": Meaning(
         "Tool calls succeed less often than promised.", Unit.SHARE, About.OBJECTIVE, _SLO_QUERY
+    ),
+    "tool_latency": Meaning(
+        "Calls of a tool take several times as long as usual.", Unit.MILLISECONDS, About.TOOLS,
+        "select hour, calls, timeout, p50_latency_ms, p95_latency_ms, top_error_class from {marts}.tool_reliability "
+        "where workspace_id = {workspace} and tool_name = {subject} order by hour desc limit 48",
     ),
     "latency_p90": Meaning(
         "More than a tenth of the model calls are slower than promised.", Unit.SHARE, About.OBJECTIVE, _SLO_QUERY
@@ -176,6 +183,8 @@ def amount(value: float, unit: Unit) -> str:
             return f"USD {value:,.3g} a minute"
         case Unit.SECONDS:
             return span(value)
+        case Unit.MILLISECONDS:
+            return span(value / 1000)
         case Unit.EVENTS:
             return f"{value:,.4g} events"
         case _:
