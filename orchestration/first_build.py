@@ -18,8 +18,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from ingest.errors import MeterhouseError
 from ingest.settings import Settings
 from orchestration.lib.graphql import ask
-from orchestration.parts import page
-from orchestration.serve import LOCATION
+from orchestration.parts import dagster_home, page
+from orchestration.serve import LOCATION, NOTHING_BUILT
 
 TAG: Final = "meterhouse/first_build"
 _JOB: Final = "everything"
@@ -166,6 +166,7 @@ def first_build(settings: Settings, console: Console) -> None:
     missing = [key for key, is_built in assets.items() if not is_built]
     if missing:
         run_id = _unfinished(address) or _launch(address, missing)
+        _is_under_way(settings)
         console.print(
             f"Dagster builds {len(missing)} of {len(assets)} assets for the first time, which takes a minute or two: "
             f"{address}/runs/{run_id}",
@@ -179,7 +180,13 @@ def first_build(settings: Settings, console: Console) -> None:
                 f"The stack is up, but {len(missing)} of {len(assets)} assets were not built, first "
                 f"{_name(missing[0])}{why}. See {address}/runs/{run_id}; `meterhouse up` tries those again."
             )
+    _is_under_way(settings)
     console.print(f"Dagster: {address} (all {len(assets)} assets have been materialized)", markup=False)
+
+
+def _is_under_way(settings: Settings) -> None:
+    """Lets schedules and sensors start what they start; as long as the first build goes on, they wait for that run."""
+    (dagster_home(settings) / NOTHING_BUILT).unlink(missing_ok=True)
 
 
 def _reload(address: str) -> None:

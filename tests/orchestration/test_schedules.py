@@ -1,6 +1,7 @@
 """When what runs: schedules of the families, and the sensor that follows arrivals."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from dagster import DagsterRunStatus, build_schedule_context, instance_for_test
@@ -11,6 +12,7 @@ from orchestration.defs.dbt.jobs import SCHEDULES
 from orchestration.first_build import TAG as FIRST_BUILD_TAG
 from orchestration.lib.arrivals import Cursor, Partition, decide
 from orchestration.lib.building import ARRIVALS, BUILD_TAG
+from orchestration.serve import NOTHING_BUILT
 
 NOW = datetime(2026, 11, 20, 12, 0, 30, tzinfo=UTC)
 EVERY_S = 300
@@ -61,6 +63,18 @@ def test_while_all_is_built_for_the_first_time_no_family_starts_for_what_it_stan
             ticked = schedule.evaluate_tick(context)
             assert not ticked.run_requests
             assert f"everything {first.run_id[:8]}" in str(ticked.skip_message)
+
+
+def test_in_a_home_that_is_new_no_family_starts_before_the_build_of_everything_is_in_the_queue() -> None:
+    with instance_for_test() as instance:
+        marker = Path(instance.root_directory) / NOTHING_BUILT
+        marker.touch()
+        context = build_schedule_context(instance, NOW, repository_def=definitions.get_repository_def())
+        ticked = SCHEDULES[0].evaluate_tick(context)
+        assert not ticked.run_requests
+        assert "the first build" in str(ticked.skip_message)
+        marker.unlink()
+        assert SCHEDULES[0].evaluate_tick(context).run_requests
 
 
 def test_marts_are_started_when_something_landed_and_not_again_when_nothing_did() -> None:

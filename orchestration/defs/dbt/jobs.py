@@ -5,6 +5,7 @@ tick, under which Dagster notes it. `backfill_days` has no such tag: it rebuilds
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from dagster import (
@@ -28,6 +29,7 @@ from orchestration.lib.building import ARRIVALS, ASKS_FIRST, BUILD_TAG, FULL
 from orchestration.lib.environments import schedule_status
 from orchestration.lib.families import RHYTHMS, TIME_ZONE, Family, Node, family_of
 from orchestration.lib.translator import PRICE_SEEDS
+from orchestration.serve import NOTHING_BUILT
 
 # One run at a time of each value, and few heavy ones beside the family that alerts stand on: dagster.yaml.
 ONE_AT_A_TIME: Final = "meterhouse/one_at_a_time"
@@ -106,6 +108,8 @@ def unfinished_runs(instance: DagsterInstance, *jobs: str) -> list[str]:
 
     Before that one has ended, what a family stands on may not be there yet.
     """
+    if instance.root_directory and (Path(instance.root_directory) / NOTHING_BUILT).exists():
+        return ["the first build, which `meterhouse up` is about to start"]
     filters = [RunsFilter(job_name=job, statuses=UNFINISHED) for job in jobs]
     filters.append(RunsFilter(tags={FIRST_BUILD_TAG: "true"}, statuses=UNFINISHED))
     found = {run.run_id: run.job_name for one in filters for run in instance.get_runs(one, limit=5)}

@@ -18,7 +18,6 @@ from dagster import (
     MaterializeResult,
     RetryPolicy,
     RunRequest,
-    RunsFilter,
     SensorEvaluationContext,
     SensorResult,
     SkipReason,
@@ -27,7 +26,7 @@ from dagster import (
     sensor,
 )
 
-from orchestration.defs.dbt.jobs import UNFINISHED
+from orchestration.defs.dbt.jobs import unfinished_runs
 from orchestration.lib.arrivals import Cursor, Landed, decide, numbers, read_landed, read_partitions
 from orchestration.lib.draining import drain, drained
 from orchestration.lib.environments import sensor_status
@@ -115,11 +114,7 @@ def arrivals(context: SensorEvaluationContext, meterhouse: MeterhouseResource, c
     settings, now, cursor = meterhouse.settings, clock.now(), Cursor.read(context.cursor)
     with meterhouse.client(request_timeout_s=10) as client:
         partitions = read_partitions(client, settings)
-        running = [
-            f"{run.job_name} {run.run_id[:8]}"
-            for job in _BUILDING
-            for run in context.instance.get_runs(RunsFilter(job_name=job, statuses=UNFINISHED), limit=1)
-        ]
+        running = unfinished_runs(context.instance, *_BUILDING)
         decision = decide(cursor, partitions, now, running, MARTS_AT_MOST_EVERY_S)
         landed = read_landed(client, settings, cursor.seen, partitions)
     events: list[AssetMaterialization | AssetObservation] = []
