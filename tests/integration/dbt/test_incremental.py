@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
 
 from tests.support.models import Event, Models
+from tests.support.otel_rows import Row, land, span
 
 BASE = datetime(2026, 11, 20, 11, tzinfo=UTC)
 WORKSPACES = ("acme", "birch")
@@ -48,6 +49,13 @@ class Land:
 
 
 @dataclass(frozen=True)
+class Tell:
+    """Spans that land together: parents after children, calls told twice, copies that name another hour."""
+
+    spans: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
 class Build:
     """A whole build, or one that ended after these models."""
 
@@ -63,7 +71,7 @@ class Reprice:
     hours_ago: int
 
 
-Step = Land | Build | Reprice
+Step = Land | Tell | Build | Reprice
 
 KINDS = ("llm_call", "llm_call", "tool_call", "agent_run_started", "agent_run_finished", "agent_step", "error")
 NAMES = (("openai", "gpt-4o"), ("anthropic", "claude-sonnet-4-5"), ("nobody", "unheard-of"))
@@ -100,7 +108,36 @@ def events(draw: st.DrawFn) -> Event:
     }
 
 
+@st.composite
+def spans(draw: st.DrawFn) -> Row:
+    number = draw(st.integers(1, 6))
+    kind = draw(st.sampled_from(("chat", "chat", "chat", "invoke_agent", "execute_tool", "")))
+    usage = draw(st.sampled_from((None, None, (100, 10), (100, 10), (200, 20))))
+    attributes: dict[str, object] = {
+        "gen_ai.operation.name": kind,
+        "gen_ai.response.id": draw(st.sampled_from(("", "", "chatcmpl-0123456789ab"))),
+        "gen_ai.agent.name": draw(st.sampled_from(("", "clerk"))),
+    }
+    if kind == "chat":
+        attributes |= {"gen_ai.provider.name": "openai", "gen_ai.request.model": "gpt-4o"}
+    if usage is not None and kind:
+        attributes |= dict(zip(("gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens"), usage, strict=True))
+    ago_s = draw(st.sampled_from((0, 2, 290, 3600, 3700, 26 * 3600)))
+    return span(
+        draw(st.sampled_from(WORKSPACES)),
+        f"s{number}",
+        int(BASE.timestamp() - ago_s) * 1000 + number,
+        draw(st.sampled_from((5, 2000, 4_000_000))),
+        attributes,
+        trace=draw(st.sampled_from(("t1", "t2"))),
+        parent=draw(st.sampled_from(("", "s1", "s2", "s6"))),
+        scope=draw(st.sampled_from(("one", "two"))),
+        status=draw(st.sampled_from(("Unset", "Error"))),
+    )
+
+
 STEPS = st.one_of(
+    st.builds(Tell, st.lists(spans(), min_size=2, max_size=8).map(tuple)),
     st.builds(Land, st.lists(events(), min_size=1, max_size=8).map(tuple)),
     st.sampled_from(
         (Build(), Build(), Build(("+int_changed_hours",)), Build(("+int_agent_events",)), Build(("path:models/marts",)))
@@ -113,6 +150,8 @@ def _play(models: Models, step: Step) -> None:
     note(repr(step))
     if isinstance(step, Land):
         models.land(step.events)
+    elif isinstance(step, Tell):
+        land(models, "traces", step.spans)
     elif isinstance(step, Build):
         selected = [word for one in step.only for word in ("--select", one)]
         models.build(*selected)
