@@ -54,13 +54,13 @@ def test_a_run_whose_code_server_is_gone_is_failed_and_one_of_a_terminal_is_left
         served = {".dagster/grpc_info": "{}"}
         orphan = instance.create_run_for_job(some_job, status=DagsterRunStatus.STARTED, tags=served)
         own = instance.create_run_for_job(some_job, status=DagsterRunStatus.STARTED)
-        queued = instance.create_run_for_job(some_job, status=DagsterRunStatus.QUEUED, tags=served)
+        done = instance.create_run_for_job(some_job, status=DagsterRunStatus.SUCCESS, tags=served)
         assert fail_orphans() == [orphan.run_id]
         statuses = {run.run_id: run.status for run in instance.get_runs()}
     assert statuses == {
         orphan.run_id: DagsterRunStatus.FAILURE,
         own.run_id: DagsterRunStatus.STARTED,
-        queued.run_id: DagsterRunStatus.QUEUED,
+        done.run_id: DagsterRunStatus.SUCCESS,
     }
 
 
