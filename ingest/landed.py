@@ -21,7 +21,7 @@ def months_landed(
     since: datetime | None = None,
     time_column: str = "occurred_at",
 ) -> dict[int, int]:
-    """Rows of the offsets first..last by month of the time column, as {202611: 1830}; a month without rows is not there.
+    """Rows of the offsets first..last by month of the time column, as {202611: 1830}; none without rows.
 
     `table` is `database.table`, quoted where needed. A month of an insert is one part, which is there whole or not at
     all: more than none means all of them, though merges may have collapsed copies. `since` is the earliest moment

@@ -26,7 +26,12 @@ class _Answer(msgspec.Struct, Generic[Data]):
 
 
 def ask(
-    address: str, query: str, shape: type[Data], variables: Mapping[str, object] | None = None, *, timeout_s: float = 120
+    address: str,
+    query: str,
+    shape: type[Data],
+    variables: Mapping[str, object] | None = None,
+    *,
+    timeout_s: float = 120,
 ) -> Data:
     """One question; `address` as http://host:port."""
     body = msgspec.json.encode({"query": query, "variables": dict(variables or {})})

@@ -27,8 +27,9 @@ from orchestration.lib.alerts.places import EPOCH
 ROOT = Path(__file__).parents[2]
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 MARTS = (
-    "alerts_current", "alert_evaluations", "slo_clock", "slo_burn", "slo_5m", "slo_traffic_5m", "agent_metrics_1m", "llm_hourly", "error_breakdown_daily",
-    "tool_reliability", "agent_health_daily", "workspace_cost_daily", "budget_spent_daily", "unpriced_usage",
+    "alerts_current", "alert_evaluations", "slo_clock", "slo_burn", "slo_5m", "slo_traffic_5m", "agent_metrics_1m",
+    "llm_hourly", "error_breakdown_daily", "tool_reliability", "agent_health_daily", "workspace_cost_daily",
+    "budget_spent_daily", "unpriced_usage",
     "pipeline_health", "cost_by_agent_daily",
 )  # fmt: skip
 
@@ -129,9 +130,11 @@ class House:
             "is_loader_silent": False,
         }])  # fmt: skip
         rules = {"burn_page", "pipeline_behind", *(one.rule_id for one in signals), *also_judged}
-        self.put("marts.alert_evaluations", (
-            {"rule_id": rule, "evaluated_at": "2026-11-23 10:00:00", "as_of": _text(complete_to or EPOCH)} for rule in rules
-        ))  # fmt: skip
+        as_of = _text(complete_to or EPOCH)
+        self.put(
+            "marts.alert_evaluations",
+            ({"rule_id": rule, "evaluated_at": "2026-11-23 10:00:00", "as_of": as_of} for rule in rules),
+        )
         rows = [
             {name: _text(value) if isinstance(value, datetime) else value for name, value in _fields(one).items()}
             for one in signals
@@ -141,7 +144,8 @@ class House:
 
     def log(self, columns: str, where: str = "1") -> list[tuple[object, ...]]:
         """Rows of ops.alert_log in their order."""
-        query = f"select {columns} from {self.table('ops')}.alert_log where {where} order by rule_id, workspace_id, step, subject"
+        order = "rule_id, workspace_id, step, subject"
+        query = f"select {columns} from {self.table('ops')}.alert_log where {where} order by {order}"
         return [tuple(row) for row in self.client.query(query).result_rows]
 
 
@@ -201,8 +205,8 @@ def receiving() -> Iterator[Receiver]:
             self.end_headers()
             self.wfile.write(b"ok")
 
-        def log_message(self, format: str, *args: object) -> None:
-            del format, args
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base class's name
+            """Silent."""
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     receiver = Receiver(f"http://127.0.0.1:{server.server_address[1]}/hook")

@@ -19,10 +19,11 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from ingest.settings import load_settings
 from ingest.warehouse import connect
-from tests.conftest import Engine, drop_databases
+from tests.conftest import drop_databases
 from tests.real import standin
 from tests.support import otel_rows
 from tests.support.models import Models
+from tests.support.shared import Engine
 
 ASK: list[Any] = [{"role": "user", "content": "hello"}]
 Row = Mapping[str, object]
@@ -36,7 +37,7 @@ def instrumented(*libraries: str) -> Iterator[None]:
 
     with ExitStack() as stack:
         for name in libraries:
-            made = OpenInference() if name == "openinference" else OpenTelemetry()
+            made = OpenInference() if name == "openinference" else OpenTelemetry()  # type: ignore[no-untyped-call]  # the library has no types
             made.instrument()
             stack.callback(made.uninstrument)
         yield
@@ -163,7 +164,7 @@ def failing_tool() -> None:
 def graph() -> None:
     """LangGraph with a fake model and a tool, under OpenInference."""
     from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
-    from langchain_core.messages import AIMessage
+    from langchain_core.messages import AIMessage, HumanMessage
     from langchain_core.tools import tool
     from langgraph.graph import END, START, MessagesState, StateGraph
     from langgraph.prebuilt import ToolNode
@@ -196,7 +197,7 @@ def graph() -> None:
     instrumentor = LangChainInstrumentor()
     instrumentor.instrument()
     try:
-        made.compile().invoke({"messages": [("user", "hello")]})
+        made.compile().invoke(MessagesState(messages=[HumanMessage("hello")]))
     finally:
         instrumentor.uninstrument()
 

@@ -12,9 +12,10 @@ import pytest
 
 from ingest.settings import load_settings
 from ingest.warehouse import connect
-from tests.conftest import Engine, drop_databases
+from tests.conftest import drop_databases
 from tests.support.models import Models
 from tests.support.otel_rows import Row, land, log, span
+from tests.support.shared import Engine
 
 # A quarter to the hour, so that what lasts longer ends in the next.
 AT: Final = int(datetime(2026, 11, 20, 10, 45, tzinfo=UTC).timestamp() * 1000)
