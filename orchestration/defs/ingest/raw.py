@@ -124,7 +124,10 @@ def arrivals(context: SensorEvaluationContext, meterhouse: MeterhouseResource, c
         events.append(AssetObservation(DEAD_LETTERS, metadata={**metadata, "rows_landed": landed.rejected}))
         if landed.rows:
             # The service loaded it, not a run of Dagster: noted so that the table's age here is its age.
-            events.append(AssetMaterialization(EVENTS, metadata={**metadata, "landed_by": "the loader as a service"}))
+            # Both, as a drain does: one of the two alone cannot be asked of it afterwards.
+            by_service = {**metadata, "landed_by": "the loader as a service"}
+            events.append(AssetMaterialization(EVENTS, metadata=by_service))
+            events.append(AssetMaterialization(DEAD_LETTERS, metadata={**by_service, "rows_landed": landed.rejected}))
     context.log.info(decision.words)
     if decision.run_key is None:
         return SensorResult(skip_reason=SkipReason(decision.words), asset_events=events, cursor=decision.cursor.text())
