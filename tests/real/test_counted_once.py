@@ -197,7 +197,7 @@ def graph() -> None:
     instrumentor = LangChainInstrumentor()
     instrumentor.instrument()
     try:
-        made.compile().invoke(MessagesState(messages=[HumanMessage("hello")]))  # type: ignore[arg-type]  # the state of an untyped graph
+        made.compile().invoke(MessagesState(messages=[HumanMessage("hello")]))  # type: ignore[arg-type]  # untyped
     finally:
         instrumentor.uninstrument()
 
