@@ -26,8 +26,8 @@ blocks as (
         block_at
 ),
 
--- Beyond doubt: also the lower end of the 95 % interval is over 5 %. Five of ninety calls are chance
--- too often to wake somebody for.
+-- Beyond doubt: also the lower end of the 95 % interval is over 5 %. Five of ninety calls are
+-- chance too often to wake somebody for.
 over_limit as (
     select
         workspace_id,

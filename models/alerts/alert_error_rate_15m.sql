@@ -42,8 +42,8 @@ windows as (
     )
 ),
 
--- Beyond doubt: also the lower end of the 95 % interval is over 2 %. Failures come in bunches, a call
--- with its retries, so a window of three blocks needs twice as many as one.
+-- Beyond doubt: also the lower end of the 95 % interval is over 2 %. Failures come in bunches, a
+-- call with its retries, so a window of three blocks needs twice as many as one.
 over_limit as (
     select
         workspace_id,
