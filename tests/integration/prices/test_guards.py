@@ -80,7 +80,7 @@ def failing_rows(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Row
     folder = tmp_path_factory.mktemp("overrides")
     ground = [
         *load_seeds(),
-        "create table int_model_hours (reported_provider String, reported_model String) engine = Memory",
+        "create table int_called_models (reported_provider String, reported_model String) engine = Memory",
         build("int_model_name_forms"),
         build("int_model_names"),
     ]

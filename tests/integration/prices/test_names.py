@@ -25,8 +25,8 @@ def resolved() -> dict[Pair, Row]:
     rows = ", ".join(f"({literal(provider)}, {literal(model)})" for provider, model in sorted(pairs))
     statements = [
         *load_seeds(),
-        "create table int_model_hours (reported_provider String, reported_model String) engine = Memory",
-        f"insert into int_model_hours values {rows}",
+        "create table int_called_models (reported_provider String, reported_model String) engine = Memory",
+        f"insert into int_called_models values {rows}",
         build("int_model_name_forms"),
         build("int_model_names"),
         "select * from int_model_names",

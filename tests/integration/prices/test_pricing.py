@@ -154,7 +154,7 @@ def priced(tmp_path_factory: pytest.TempPathFactory) -> list[Row]:
             *load_seed("model_price_overrides", overrides),
         EVENTS,
         f"insert into events values {', '.join(rows)}",
-        "create table int_model_hours engine = Memory as select reported_provider, reported_model from events",
+        "create table int_called_models engine = Memory as select reported_provider, reported_model from events",
         build("int_model_name_forms"),
         build("int_model_names"),
         build("int_model_prices"),

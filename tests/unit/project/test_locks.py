@@ -13,12 +13,19 @@ LOCKS = ("requirements.lock", "requirements-dev.lock")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 RUNTIME = [Requirement(line) for line in PROJECT["project"]["dependencies"]]
 # Imported under another name than the package's.
-MODULES = {"pydantic-settings": "pydantic_settings", "pyyaml": "yaml", "backports-zstd": "backports"}
+MODULES = {
+    "backports-zstd": "backports",
+    "grpcio": "grpc",
+    "opentelemetry-proto": "opentelemetry",
+    "protobuf": "google",
+    "pyjwt": "jwt",
+    "pyyaml": "yaml",
+}
 # Loaded by another package, which is told so by name: uvicorn, and dbt by its profile.
 BY_NAME = {"httptools", "uvloop"}
 ADAPTERS = {"dbt-clickhouse": "type: clickhouse"}
 # Run as a process of its own.
-PROGRAMS = {"dbt-core": '"dbt.cli.main"'}
+PROGRAMS = {"dbt-core": '"dbt.cli.main"', "dagster-webserver": '"webserver"'}
 
 
 def pins(lock: str) -> dict[str, set[str]]:
@@ -57,7 +64,7 @@ def test_development_runs_on_the_very_versions_of_production() -> None:
 def test_every_runtime_dependency_is_used() -> None:
     imported: set[str] = set()
     text = ""
-    for file in ROOT.glob("ingest/**/*.py"):
+    for file in [*ROOT.glob("ingest/**/*.py"), *ROOT.glob("orchestration/**/*.py")]:
         text += file.read_text()
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Import):
