@@ -11,7 +11,7 @@ from tests.integration.dbt.test_buckets import _builds, _event
 from tests.support.models import Models
 
 # The first table of all, and the view it reads.
-CHAIN = ("stg_agent__events", "int_clock_ticks")
+CHAIN = ("stg_agent__events", "stg_otel__spans", "int_clock_ticks")
 TAKEN = "insert into {ops}.build_locks (lock_name, generation, said, invocation_id, holder, said_at) values "
 
 
