@@ -11,7 +11,7 @@ LOCK_COMMAND := uv pip compile --universal --python-version 3.11 --generate-hash
 	--no-emit-find-links --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint build mart bench chaos up down status pictures lock clean
+.PHONY: help setup demo test browser incidents lint build mart bench chaos up down status pictures lock clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -31,8 +31,14 @@ demo: $(STAMP) ## Simulate, land and build through Dagster, check: a day and a h
 	$(BIN)/meterhouse demo $(if $(EVENTS),--events $(EVENTS)) $(if $(SEED),--seed $(SEED))
 
 test: $(STAMP) ## Run the tests, files in turn on two processes (JOBS= ARGS= goes to pytest)
-	@scripts/get-chromium
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+
+browser: $(STAMP) ## Drive Dagster's page of a whole stack in a headless Chromium
+	@scripts/get-chromium
+	METERHOUSE_REQUIRE_CHROMIUM=1 $(BIN)/python -m pytest $(ARGS) tests/orchestration/browser
+
+incidents: $(STAMP) ## Play a day's incidents and count what people are told
+	$(BIN)/python -m pytest -m incidents $(ARGS) tests/integration/dbt/test_incidents.py
 
 lint: $(STAMP) ## Check style (ruff, sqlfluff), types (mypy --strict) and what every model keeps (dbt-bouncer)
 	$(BIN)/ruff check .

@@ -1,4 +1,7 @@
-"""One set of databases for all files of tests: seeds and parsing cost more than what they serve."""
+"""One set of databases for all files of tests: seeds and parsing cost more than what they serve.
+
+A day of incidents takes five minutes: `-m incidents` (make incidents) plays it, a plain run leaves it out with a reason.
+"""
 
 import uuid
 from collections.abc import Iterator
@@ -12,6 +15,18 @@ from tests.support.models import Models
 from tests.support.shared import Engine
 
 AS_OF = "2026-11-20 12:00:00"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "incidents: plays a day of incidents; takes five minutes")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if "incidents" in str(config.getoption("-m")):
+        return
+    for item in items:
+        if item.get_closest_marker("incidents") is not None:
+            item.add_marker(pytest.mark.skip(reason="a day of incidents: run it with make incidents"))
 
 
 @pytest.fixture(scope="session")

@@ -33,6 +33,7 @@ from tests.conftest import drop_databases
 from tests.support.models import Models, Rows
 from tests.support.shared import Engine
 
+pytestmark = pytest.mark.incidents
 QUIET = DAY + timedelta(hours=12, minutes=55)
 # A minute after the first five that failed, which leaves another for building; and when what takes longer is due. A
 # workspace of that many runs is silent for ten minutes before it is no chance.

@@ -160,7 +160,7 @@ def _play(models: Models, step: Step) -> None:
 
 
 @settings(
-    max_examples=int(os.environ.get("METERHOUSE_EXAMPLES", "2")),
+    max_examples=int(os.environ.get("METERHOUSE_EXAMPLES", "1")),
     deadline=None,
     derandomize=True,
     # Shrinking would build the project hundreds of times; the steps of an example are short enough to read.
