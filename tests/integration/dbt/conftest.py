@@ -1,6 +1,6 @@
 """One set of databases for all files of tests: seeds and parsing cost more than what they serve.
 
-A day of incidents takes five minutes: `-m incidents` (make incidents) plays it, a plain run leaves it out with a reason.
+A day of incidents takes five minutes: `-m incidents` (make incidents) plays it, a plain run leaves it out and says so.
 """
 
 import uuid
