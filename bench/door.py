@@ -34,7 +34,6 @@ from tests.support.servers import Server, free_port, launch
 Way = Literal["events", "traces"]
 BATCH = 100
 CONNECTIONS = 8
-TARGET_EVENTS_PER_S = 40_000
 _BODIES = 64
 _KEY = "bench"
 

@@ -19,9 +19,7 @@ from urllib3 import Timeout
 
 from ingest.errors import MeterhouseError
 from ingest.settings import ClickHouseAddress
-from ingest.warehouse_errors import ErrorKind, code_of, describe, innermost, kind_of
-
-UNKNOWN_DATABASE: Final = 81
+from ingest.warehouse_errors import UNKNOWN_DATABASE, ErrorKind, code_of, describe, innermost, kind_of
 
 
 class WarehouseUnavailableError(MeterhouseError):

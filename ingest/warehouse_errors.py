@@ -9,6 +9,9 @@ import errno
 import re
 from typing import Final
 
+UNKNOWN_TABLE: Final = 60
+UNKNOWN_DATABASE: Final = 81
+
 _CODE_IN_TEXT: Final = re.compile(r"\bCode:\s*(\d+)")
 _CODE_AT_START: Final = re.compile(r"exception, code:\s*(\d+)")
 
@@ -171,6 +174,11 @@ def code_of(error: BaseException) -> int | None:
         if found:
             return int(found.group(1))
     return None
+
+
+def is_not_there(error: BaseException) -> bool:
+    """Whether the table or its database is what the engine does not know: nothing was migrated or built yet."""
+    return code_of(error) in (UNKNOWN_TABLE, UNKNOWN_DATABASE)
 
 
 def kind_of(error: BaseException) -> ErrorKind:

@@ -39,7 +39,6 @@ __all__ = ["Accepted", "EventLimits", "Refused", "judge"]
 
 MAX_UNKNOWN_NAME_CHARS: Final = 128
 _OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_ANY: Final = msgspec.json.Decoder(msgspec.Raw)
 
 
 def judge(payload: bytes, *, judged_at_ms: int, limits: EventLimits) -> Accepted | Refused:

@@ -108,8 +108,3 @@ class FaultMaker:
         is_model_call = rows["event_type"] == _LLM_CALL
         rows["flaw"] = np.where(is_model_call, of_model_calls, of_others)
         return rows
-
-
-def class_of(flaw: int) -> str:
-    """The error class the contract should give a malformed message of this flaw."""
-    return FLAWS[flaw].expected_class

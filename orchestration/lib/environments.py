@@ -23,7 +23,6 @@ class Environment(StrEnum):
 
 
 EVERYWHERE: Final = frozenset(Environment)
-DEPLOYED: Final = frozenset({Environment.STAGING, Environment.PROD})
 
 # Every schedule and sensor, by name, and where it runs by itself. Elsewhere it can be started by hand in the UI.
 RUNS: Final[Mapping[str, frozenset[Environment]]] = {

@@ -6,7 +6,6 @@ partition and call.
 
 import threading
 import time
-from datetime import UTC, datetime
 
 from clickhouse_connect.driver.client import Client
 from confluent_kafka import KafkaError, TopicPartition
@@ -20,7 +19,7 @@ from ingest.loader.metrics import Metrics
 from ingest.loader.rejects import RejectGuard
 from ingest.loader.retry import Retrier, RetryPolicy
 from ingest.loader.run import Batch, Landed, Messages, Run, Source
-from ingest.loader.streams import agent_events
+from ingest.loader.streams import all_streams
 from ingest.settings import Settings
 from ingest.warehouse_errors import kind_of
 
@@ -39,7 +38,7 @@ def land_topics(settings: Settings, client: Client) -> None:
         metrics,
         SYSTEM_CLOCK,
     )
-    streams = {stream.topic: stream for stream in agent_events(settings)}
+    streams = {stream.topic: stream for stream in all_streams(settings)}
     with KafkaAdmin(settings.bootstrap, settings.kafka_options) as admin:
         described, marks = admin.describe(streams), admin.watermarks(streams)
     asked_at_ms = SYSTEM_CLOCK.now_ms()
@@ -75,11 +74,16 @@ def _read(settings: Settings, source: Source, first: int, end: int) -> Messages:
                 assert error is None or error.code() == KafkaError._PARTITION_EOF, error
                 at = (one.offset() or 0) + (error is None)
                 if error is None:
-                    messages.extend(Messages([one.offset() or 0], [one.value()], [None], [one.timestamp()[1]]))
+                    headers = one.headers()
+                    messages.extend(
+                        Messages(
+                            [one.offset() or 0],
+                            [one.value()],
+                            [None],
+                            [one.timestamp()[1]],
+                            [headers if isinstance(headers, list) else None],
+                        )
+                    )
     finally:
         consumer.close()
     return messages
-
-
-def utc_now() -> datetime:
-    return datetime.now(UTC)

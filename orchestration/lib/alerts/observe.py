@@ -9,18 +9,14 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from ingest.warehouse import UNKNOWN_DATABASE
-from ingest.warehouse_errors import code_of
+from ingest.warehouse_errors import is_not_there
 from orchestration.lib.alerts.model import BOUNDLESS, Facts, Signal
 from orchestration.lib.alerts.places import known_utc, maybe_utc, utc
 from orchestration.lib.alerts.rules import span
 from orchestration.lib.alerts.store import Store
-
-_UNKNOWN_TABLE: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +55,7 @@ def observe(store: Store, now: datetime, is_judged: Callable[[str], bool]) -> Ob
         clock = store.rows(f"select * from {marts}.slo_clock limit 1")  # noqa: S608  # our own tables
         alerts = store.rows(f"select * from {marts}.alerts_current")  # noqa: S608
     except ClickHouseError as error:
-        if code_of(error) not in (_UNKNOWN_TABLE, UNKNOWN_DATABASE):
+        if not is_not_there(error):
             raise
         return Observation((), Facts(now, None, None), problem="the models are not built yet (`dbt build`)")
     if not clock:

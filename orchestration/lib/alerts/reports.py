@@ -8,8 +8,7 @@ import msgspec
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from ingest.errors import MeterhouseError
-from ingest.warehouse import UNKNOWN_DATABASE
-from ingest.warehouse_errors import code_of
+from ingest.warehouse_errors import is_not_there
 from orchestration.lib.alerts.matching import Silence
 from orchestration.lib.alerts.model import Facts, Group, Life, Signal
 from orchestration.lib.alerts.observe import observe
@@ -17,8 +16,6 @@ from orchestration.lib.alerts.places import maybe_utc, utc
 from orchestration.lib.alerts.rules import figures, meaning
 from orchestration.lib.alerts.silences import silences
 from orchestration.lib.alerts.store import Store
-
-_UNKNOWN_TABLE = 60
 
 
 class OpenAlert(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,7 +147,7 @@ def _check(store: Store) -> None:
     try:
         store.rows(f"select 1 from {store.places.ops}.alert_log limit 0")  # noqa: S608
     except ClickHouseError as error:
-        if code_of(error) in (_UNKNOWN_TABLE, UNKNOWN_DATABASE):
+        if is_not_there(error):
             raise MeterhouseError(f"{store.places.ops}.alert_log is not there: run `meterhouse migrate`.") from error
         raise
 

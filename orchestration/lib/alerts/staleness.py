@@ -11,8 +11,7 @@ from typing import Final
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from ingest.warehouse import UNKNOWN_DATABASE
-from ingest.warehouse_errors import code_of
+from ingest.warehouse_errors import is_not_there
 from orchestration.lib.alerts.model import Signal
 from orchestration.lib.alerts.places import maybe_utc, utc
 from orchestration.lib.alerts.rules import span
@@ -25,7 +24,6 @@ LIMITS: Final[Mapping[str, timedelta]] = {
     "hourly": timedelta(hours=3),
     "daily": timedelta(hours=27),
 }
-_UNKNOWN_TABLE: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +50,7 @@ def stale_tables(store: Store, now: datetime, family_of: Mapping[str, str]) -> S
             f"select model, max(started_at) as built_at from {store.places.ops}.model_builds group by model"  # noqa: S608
         )
     except ClickHouseError as error:
-        if code_of(error) not in (_UNKNOWN_TABLE, UNKNOWN_DATABASE):
+        if not is_not_there(error):
             raise
         rows = []
     judged_to = complete_to(store, now)
@@ -72,10 +70,10 @@ def stale_tables(store: Store, now: datetime, family_of: Mapping[str, str]) -> S
 
 
 def complete_to(store: Store, now: datetime) -> datetime:
-    """Up to when every topic is complete; now where no loader says (rows may land by other means)."""
+    """Up to when every topic that is used is complete; now where no loader says (rows may land by other means)."""
     rows = store.rows(
         "select if(countIf(isNull(complete_to)) > 0, null, min(complete_to)) as complete_to "  # noqa: S608
-        f"from {store.places.ops}.completeness"
+        f"from {store.places.ops}.completeness where produced > 0"
     )
     reported = maybe_utc(rows[0]["complete_to"]) if rows else None
     return min(reported, now) if reported is not None else now

@@ -11,6 +11,7 @@ import pytest
 from ingest.settings import load_settings
 from ingest.warehouse import connect
 from tests.conftest import drop_databases
+from tests.support.left_out import leave_out
 from tests.support.models import Models
 from tests.support.shared import Engine
 
@@ -22,11 +23,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if "incidents" in str(config.getoption("-m")):
-        return
-    for item in items:
-        if item.get_closest_marker("incidents") is not None:
-            item.add_marker(pytest.mark.skip(reason="a day of incidents: run it with make incidents"))
+    leave_out(config, items, marker="incidents", reason="a day of incidents: run it with make incidents")
 
 
 @pytest.fixture(scope="session")
