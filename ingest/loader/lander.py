@@ -120,14 +120,15 @@ class Lander:
             rejected += refused
             landed -= sum(one.records for one in refused)
             sent += sending.attempts
-        by_class = Counter(one.error_class for one in rejected)
+        # A message may be refused in part twice, by the decoder and by the engine for another table: it is one.
+        by_class = Counter({one.index: one.error_class for one in reversed(rejected)}.values())
         attempts = itertools.count(1 if batch.claim is not None else 0)
         self._retrier.call(
             f"recording {batch.run}",
             lambda: self._ledger.finish(batch, claim, decoded, landed, by_class, sent, next(attempts)),
         )
         self._measure(batch, decoded, landed, by_class)
-        return _outcome(batch, landed, len(rejected), decoded)
+        return _outcome(batch, landed, by_class.total(), decoded)
 
     def _refuse(
         self,

@@ -115,7 +115,11 @@ joined as (
         toDateTime(minutes.minute, 'UTC') as minute,
         toLowCardinality(minutes.topic) as topic,
         coalesce(by_batch.landed, 0) + coalesce(by_event.landed_without_batch, 0) as landed,
-        coalesce(by_event.new_events, 0) as new_events,
+        if(
+            minutes.topic in ({{ otlp_topics() }}),
+            coalesce(by_batch.landed, 0),
+            coalesce(by_event.new_events, 0)
+        ) as new_events,
         coalesce(by_batch.rejected, 0) as rejected,
         by_batch.rejected_by_class as rejected_by_class,
         coalesce(by_batch.lost, 0) as lost,

@@ -9,9 +9,28 @@
 
 with
 
+-- Topics whose messages become events; of OTLP only those that somebody ever wrote to. Metrics are no
+-- events: a topic of theirs that stands still holds no objective back.
 completeness as (
-    select * from {{ source('loading', 'completeness') }}
-    where topic in ({{ agent_topics() }})
+    select
+        *,
+        topic in ({{ agent_topics() }}) as is_agent_topic
+    from {{ source('loading', 'completeness') }}
+    where is_agent_topic or (topic in ({{ otlp_event_topics() }}) and produced > 0)
+),
+
+-- A topic of OTLP that has not said how far it is, as when its first message is on its way, holds the
+-- watermark where it was.
+said as (
+    select
+        * except (complete_to),
+        if(
+            complete_to is null and not is_agent_topic,
+            {{ 'null' if is_first_build() else
+                'toDateTime64(' ~ previous_value('as_of') ~ ", 3, 'UTC')" }},
+            complete_to
+        ) as complete_to
+    from completeness
 ),
 
 reported as (
@@ -20,7 +39,7 @@ reported as (
         if(countIf(isNull(complete_to)) > 0, null, min(complete_to)) as complete_to,
         sum(lag) as lag_messages,
         countIf(is_stale) > 0 as is_stale
-    from completeness
+    from said
 ),
 
 -- Where no loader reports, rows landed by other means: what is in is taken as complete to its

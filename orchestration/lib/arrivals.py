@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from orchestration.lib.quality_finding import read_topics
+
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
@@ -128,13 +130,13 @@ def complete_to(partitions: Sequence[Partition]) -> datetime | None:
 
 
 def read_partitions(client: "Client", settings: "Settings") -> list[Partition]:
-    """Partitions of the topics that are read, each topic in its newest incarnation; empty before anything loaded."""
+    """Partitions of the topics that are read and used, each in its newest incarnation; empty before anything loaded."""
     rows = client.query(
         "select topic, topic_id, partition, next_offset, lag, complete_to, reported_at, "  # noqa: S608  # a name from checked settings
         "argMax(topic_id, reported_at) over (partition by topic) as current_id "
         f"from (select * from {settings.database('ops')}.load_progress final) where topic in {{topics:Array(String)}} "
         "qualify topic_id = current_id order by topic, partition",
-        parameters={"topics": [settings.topic(name) for name in settings.agent_event_topics]},
+        parameters={"topics": read_topics(client, settings)},
     ).result_rows
     return [
         Partition(

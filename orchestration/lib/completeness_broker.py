@@ -14,6 +14,7 @@ from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, To
 
 from ingest.kafka import KafkaAdmin, Watermarks, consumer_config, explain, open_consumer
 from ingest.kafka_errors import no_answer
+from ingest.loader.run import Headers
 from ingest.settings import Settings
 from orchestration.lib.completeness import SourceKey
 
@@ -61,10 +62,17 @@ def look_at_broker(settings: Settings, topics: Sequence[str], days: Sequence[dat
     return BrokerView(by_source, starts)
 
 
-def read_offsets(
-    settings: Settings, source: SourceKey, ranges: Sequence[tuple[int, int]]
-) -> Iterator[tuple[int, bytes | None]]:
-    """(offset, payload) of every message in the ranges [first, end), ascending; what is no message is not given.
+@dataclass(frozen=True, slots=True)
+class ReadMessage:
+    """A message as the broker still has it."""
+
+    offset: int
+    payload: bytes | None
+    headers: Headers | None
+
+
+def read_offsets(settings: Settings, source: SourceKey, ranges: Sequence[tuple[int, int]]) -> Iterator[ReadMessage]:
+    """Every message in the ranges [first, end), ascending; what is no message is not given.
 
     The ranges must lie within the partition's watermarks. Raises KafkaUnavailableError when nothing comes.
     """
@@ -79,7 +87,7 @@ def read_offsets(
         consumer.close()
 
 
-def _read(consumer: Consumer, end: int) -> Iterator[tuple[int, bytes | None]]:
+def _read(consumer: Consumer, end: int) -> Iterator[ReadMessage]:
     heard_at = time.monotonic()
     while True:
         messages = consumer.consume(1_000, timeout=0.5)
@@ -95,7 +103,8 @@ def _read(consumer: Consumer, end: int) -> Iterator[tuple[int, bytes | None]]:
                 raise KafkaException(error)
             if offset >= end or error is not None:
                 return
-            yield offset, message.value()
+            headers = message.headers()
+            yield ReadMessage(offset, message.value(), headers if isinstance(headers, list) else None)
             if offset + 1 >= end:
                 return
 

@@ -18,6 +18,7 @@ from ingest.settings import Settings
 from orchestration.lib.completeness import stretches
 from orchestration.lib.completeness_broker import read_offsets
 from orchestration.lib.completeness_ledger import SourceState
+from orchestration.lib.completeness_otlp import OtlpMessages
 from orchestration.lib.completeness_presence import RAW_ROWS, place
 
 _AT_ONCE: Final = 20_000
@@ -50,6 +51,17 @@ class Budget:
 
     messages: int
 
+    def take(self, low: int | None, absent: Sequence[int]) -> tuple[list[tuple[int, int]], set[int]]:
+        """What of the absent offsets the broker still has and may be read: as ranges, and as offsets."""
+        ranges: list[tuple[int, int]] = []
+        # Up to a thousand messages between two are read rather than sought over: a seek costs a round trip.
+        for first, end in stretches((offset for offset in absent if low is not None and offset >= low), 1_000):
+            if self.messages < end - first:
+                break
+            self.messages -= end - first
+            ranges.append((first, end))
+        return ranges, {offset for first, end in ranges for offset in absent if first <= offset < end}
+
 
 class Explainer:
     """Explains absent offsets on one installation; `firsts` is the table of first arrivals, None before it is built."""
@@ -57,10 +69,11 @@ class Explainer:
     def __init__(self, settings: Settings, client: Client, firsts: str | None, budget: Budget) -> None:
         self._settings, self._client, self._firsts, self.budget = settings, client, firsts, budget
         self._raw, self._ops = settings.database("raw"), settings.database("ops")
+        self._otlp = OtlpMessages(settings, client)
 
     def explain(self, state: SourceState, absent: Sequence[int]) -> dict[int, Explained]:
         """A cause for each of the offsets, all of them below the source's floor."""
-        found = self._by_firsts(state, absent)
+        found = {} if self._otlp.knows(state.key.topic) else self._by_firsts(state, absent)
         found |= self._by_broker(state, [offset for offset in absent if offset not in found])
         found |= self._by_ledger(state, [offset for offset in absent if offset not in found])
         return {offset: found.get(offset, Explained(Cause.UNPROVEN)) for offset in absent}
@@ -100,27 +113,19 @@ class Explainer:
 
     def _by_broker(self, state: SourceState, absent: Sequence[int]) -> dict[int, Explained]:
         """What the broker still has, read again: within its reach an offset that is not given is no message."""
-        if state.low is None:
-            return {}
-        low = state.low
-        ranges = []
-        # Up to a thousand messages between two are read rather than sought over: a seek costs a round trip.
-        for first, end in stretches((offset for offset in absent if offset >= low), 1_000):
-            if self.budget.messages < end - first:
-                break
-            self.budget.messages -= end - first
-            ranges.append((first, end))
-        wanted = {offset for first, end in ranges for offset in absent if first <= offset < end}
+        ranges, wanted = self.budget.take(state.low, absent)
         found = dict.fromkeys(wanted, Explained(Cause.NOT_A_MESSAGE))
         if not wanted:
             return {}
+        read = (one for one in read_offsets(self._settings, state.key, ranges) if one.offset in wanted)
+        if self._otlp.knows(state.key.topic):
+            return found | {at: Explained(Cause(cause)) for at, cause in self._otlp.sort(state, read).items()}
         events: dict[int, tuple[str, UUID]] = {}
-        for offset, payload in read_offsets(self._settings, state.key, ranges):
-            if offset in wanted:
-                verdict = judge(payload or b"", judged_at_ms=0, limits=_LIMITS)
-                found[offset] = Explained(Cause.MISSING)
-                if not isinstance(verdict, Refused):
-                    events[offset] = (verdict.event.workspace_id, UUID(verdict.event.event_id))
+        for message in read:
+            verdict = judge(message.payload or b"", judged_at_ms=0, limits=_LIMITS)
+            found[message.offset] = Explained(Cause.MISSING)
+            if not isinstance(verdict, Refused):
+                events[message.offset] = (verdict.event.workspace_id, UUID(verdict.event.event_id))
         copies = self._replaced(state, events)
         for offset, (workspace, event_id) in events.items():
             cause = Cause.COPY if offset in copies else Cause.MISSING

@@ -12,6 +12,7 @@ from orchestration.lib.completeness import Account, Counts, MissingMessage, days
 from orchestration.lib.completeness_broker import BrokerView, look_at_broker
 from orchestration.lib.completeness_causes import Budget, Cause, Explainer
 from orchestration.lib.completeness_ledger import note_produced, read_sources
+from orchestration.lib.completeness_otlp import topic_tables
 from orchestration.lib.completeness_presence import Presence, count_presence
 from orchestration.lib.quality_finding import Finding, Look, loaded_topics
 from orchestration.lib.quality_manifest import database_of
@@ -26,27 +27,30 @@ def completeness(look: Look) -> Finding:
 def account(look: Look) -> Account:
     """The counts, the missing offsets and what could not be asked."""
     settings, client, rule = look.settings, look.client, look.thresholds.completeness
-    ops, raw, topics = settings.database("ops"), settings.database("raw"), loaded_topics(settings)
+    ops, raw, tables = settings.database("ops"), settings.database("raw"), topic_tables(settings)
     days = days_until(look.now.date(), min(rule.days, max(1, settings.retention_days - 1)))
     notes: list[str] = []
     view: BrokerView | None = None
     try:
-        view = look_at_broker(settings, topics, days)
+        view = look_at_broker(settings, list(tables), days)
         note_produced(client, ops, view, look.now.date())
-        absent_topics = sorted(set(topics) - {key.topic for key in view.marks})
-        if absent_topics:
-            notes.append(f"the broker has no topic {', '.join(absent_topics)}")
     except MeterhouseError as error:
         notes.append(f"the broker could not be asked what was produced: {error}")
-    states = read_sources(client, ops, topics, days, view)
+    states = read_sources(client, ops, list(tables), days, view)
+    # Those of OTLP need not be there; what was loaded from one, or seen in it, is not forgotten.
+    topics = {*loaded_topics(settings), *(one.key.topic for one in states if any(map(len, one.days)))}
+    states = [one for one in states if one.key.topic in topics]
+    absent_topics = sorted(topics - {key.topic for key in view.marks}) if view is not None else []
+    if absent_topics:
+        notes.append(f"the broker has no topic {', '.join(absent_topics)}")
     explainer = Explainer(settings, client, _firsts(look), Budget(rule.read_at_most))
     counts: dict[tuple[date, str], Counts] = defaultdict(Counts)
-    for topic in topics:
+    for topic in sorted(topics):
         for day in days:
             counts[day, topic] = Counts()
     missing: list[MissingMessage] = []
     uncompared = 0
-    for presence in count_presence(client, raw, states):
+    for presence in count_presence(client, raw, tables, states):
         missing += _explain(presence, explainer, is_gone=view is not None and presence.state.low is None)
         uncompared += presence.uncompared
         for span, found in zip(presence.state.days, presence.by_day, strict=True):

@@ -1,11 +1,12 @@
 """Completeness, what is there: offsets of each day that raw or the dead letters hold, and which loaded ones are absent.
 
-In: a client, databases and sources. Out: counts by day, and the absent offsets of each source, ascending and bounded. A
-block of offsets is counted first; only blocks that come out short are compared one by one.
+In: a client, databases, the tables each topic lands in, and sources. Out: counts by day, and the absent offsets of each
+source, ascending and bounded. A block of offsets is counted first; only blocks that come out short are compared one by
+one. A message of OTLP is many rows in several tables: its offset is there when one of them is.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -40,15 +41,22 @@ class Presence:
     uncompared: int = 0
 
 
-def count_presence(client: Client, raw: str, states: Sequence[SourceState]) -> list[Presence]:
+Tables = Mapping[str, Sequence[str]]
+"""By topic the tables of raw that its messages land in, by name without database; `EVENTS` where a message is a row."""
+
+EVENTS: Final = ("agent_events",)
+
+
+def count_presence(client: Client, raw: str, tables: Tables, states: Sequence[SourceState]) -> list[Presence]:
     """What is there of each source. Sources of one topic incarnation are read in one pass over raw."""
     by_topic: dict[tuple[str, str, datetime, datetime | None], list[SourceState]] = defaultdict(list)
     for state in states:
         by_topic[state.key.topic, state.key.topic_id, state.since, state.until].append(state)
     found = []
     for group in by_topic.values():
-        blocks = _blocks(client, raw, group)
-        found += [_presence(client, raw, state, blocks) for state in group]
+        of_topic = tables[group[0].key.topic]
+        blocks = _blocks(client, raw, of_topic, group)
+        found += [_presence(client, raw, of_topic, state, blocks) for state in group]
     return found
 
 
@@ -62,7 +70,9 @@ class _Block:
     rows: int = 0
 
 
-def _blocks(client: Client, raw: str, group: Sequence[SourceState]) -> dict[tuple[int, int, int], _Block]:
+def _blocks(
+    client: Client, raw: str, tables: Sequence[str], group: Sequence[SourceState]
+) -> dict[tuple[int, int, int], _Block]:
     """By (partition, first offset of the day, number of the block in it)."""
     ranges = [(state, day) for state in group for day in state.days if len(day)]
     if not ranges:
@@ -77,11 +87,12 @@ def _blocks(client: Client, raw: str, group: Sequence[SourceState]) -> dict[tupl
             uniqExact(found._offset),
             uniqExactIf(found._offset, found.is_landed),
             uniqExactIf(found._offset, found._offset < ranges.floor),
-            countIf(found.is_landed)
+            sumIf(found.times, found.is_landed)
         from (
-            select _partition, _offset, true as is_landed from {raw}.agent_events where {RAW_ROWS}
+            {_landed(raw, tables)}
             union all
-            select _partition, _offset, false as is_landed from {raw}.dead_letters final where {_DEAD_ROWS}
+            select _partition, _offset, false as is_landed, 1 as times
+            from {raw}.dead_letters final where {_DEAD_ROWS}
         ) as found
         asof inner join (
             select
@@ -98,12 +109,27 @@ def _blocks(client: Client, raw: str, group: Sequence[SourceState]) -> dict[tupl
         parameters={
             **place(first),
             "ranges": [(state.key.partition, day.first, day.end, state.floor) for state, day in ranges],
+            "least": min(day.first for _, day in ranges),
         },
     ).result_rows
     return {
         (int(partition), int(begin), int(number)): _Block(int(present), int(landed), int(loaded), int(count))
         for partition, begin, number, present, landed, loaded, count in rows
     }
+
+
+def _landed(raw: str, tables: Sequence[str]) -> str:
+    """Offsets of one topic that raw holds, `times` as often as they landed: rows of an event, and of OTLP one more for
+    each record that is there a second time."""
+    if tables == EVENTS:
+        return f"select _partition, _offset, true as is_landed, 1 as times from {raw}.agent_events where {RAW_ROWS}"  # noqa: S608
+    rows = " union all ".join(
+        f"select _partition, _offset, _index from {raw}.{table} where {RAW_ROWS} "  # noqa: S608  # our own tables' names
+        "and _offset >= {least:Int64}"
+        for table in tables
+    )
+    times = "1 + count() - uniqExact(_index)"
+    return f"select _partition, _offset, true as is_landed, {times} as times from ({rows}) group by _partition, _offset"  # noqa: S608
 
 
 def place(state: SourceState) -> dict[str, object]:
@@ -122,7 +148,9 @@ def _ms(moment: datetime) -> int:
     return round(moment.timestamp() * 1_000)
 
 
-def _presence(client: Client, raw: str, state: SourceState, blocks: dict[tuple[int, int, int], _Block]) -> Presence:
+def _presence(
+    client: Client, raw: str, tables: Sequence[str], state: SourceState, blocks: dict[tuple[int, int, int], _Block]
+) -> Presence:
     by_day, short = [], []
     for day in state.days:
         counts = Counts(produced=len(day))
@@ -142,7 +170,7 @@ def _presence(client: Client, raw: str, state: SourceState, blocks: dict[tuple[i
         room = MOST_ABSENT - len(found.absent)
         if room <= 0:
             break
-        found.absent += _absent(client, raw, state, begin, end, room)
+        found.absent += _absent(client, raw, tables, state, begin, end, room)
     for counts, day in zip(by_day, state.days, strict=True):
         loaded = max(0, min(day.end, state.floor) - day.first)
         beyond = len(day) - loaded
@@ -178,14 +206,20 @@ def _joined(short: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
         yield begin, end
 
 
-def _absent(client: Client, raw: str, state: SourceState, begin: int, end: int, room: int) -> list[int]:
+def _absent(
+    client: Client, raw: str, tables: Sequence[str], state: SourceState, begin: int, end: int, room: int
+) -> list[int]:
     """Offsets of [begin, end) that are neither in raw nor dead letters, ascending, at most `room`."""
+    landed = " union all ".join(
+        f"select _offset from {raw}.{table} where {RAW_ROWS} "  # noqa: S608  # our own tables' names
+        "and _partition = {partition:Int32} and _offset between {begin:Int64} and {last:Int64}"
+        for table in tables
+    )
     rows = client.query(
         f"""
         select toInt64(number) as kafka_offset from numbers({{begin:UInt64}}, {{width:UInt64}})
         where kafka_offset not in (
-            select _offset from {raw}.agent_events where {RAW_ROWS}
-                and _partition = {{partition:Int32}} and _offset between {{begin:Int64}} and {{last:Int64}}
+            {landed}
             union all
             select _offset from {raw}.dead_letters where {_DEAD_ROWS}
                 and _partition = {{partition:Int32}} and _offset between {{begin:Int64}} and {{last:Int64}}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from dagster import FreshnessPolicy
 
 from ingest.settings import Settings
-from orchestration.lib.quality_finding import Finding, Level, Look, Number, loaded_topics, rising
+from orchestration.lib.quality_finding import Finding, Level, Look, Number, read_topics, rising
 from orchestration.lib.quality_manifest import Node, database_of
 from orchestration.lib.quality_thresholds import Freshness, Window, load_thresholds
 
@@ -57,7 +57,7 @@ class Watermarks:
 
 def read_watermarks(client: "Client", settings: Settings) -> Watermarks:
     """One look at the ledger of the loader and at that of the builds. Raises what the client raises."""
-    topics = loaded_topics(settings)
+    topics = read_topics(client, settings, with_metrics=False)
     reported, known, arrived = client.query(
         "select count(), countIf(isNotNull(complete_to)), min(complete_to) "  # noqa: S608  # checked settings
         f"from `{settings.database('ops')}`.completeness where topic in {{topics:Array(String)}}",

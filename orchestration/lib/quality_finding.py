@@ -74,6 +74,22 @@ def otlp_topics(settings: Settings) -> list[str]:
     return [settings.topic(name) for name in names]
 
 
+def read_topics(client: "Client", settings: Settings, *, with_metrics: bool = True) -> list[str]:
+    """Those of agent events, and those of OTLP that are used: that a loader reported and somebody ever wrote to.
+
+    Without metrics they are the topics whose messages become events, as `int_clock_ticks` takes them.
+    """
+    names = [*settings.otlp_traces_topics, *settings.otlp_logs_topics]
+    if with_metrics:
+        names += settings.otlp_metrics_topics
+    used = client.query(
+        f"select topic from `{settings.database('ops')}`.completeness "  # noqa: S608  # a name from checked settings
+        "where produced > 0 and topic in {topics:Array(String)} order by topic",
+        parameters={"topics": [settings.topic(name) for name in names]},
+    ).result_rows
+    return [*loaded_topics(settings), *(str(topic) for (topic,) in used)]
+
+
 def rising(value: float, warn: float, error: float) -> Level:
     """The level of a number that is worse the larger it is; a threshold itself is reached."""
     return Level.ERROR if value >= error else Level.WARN if value >= warn else Level.OK

@@ -112,9 +112,15 @@ def test_a_table_is_stale_by_what_is_complete_and_not_by_the_clock(house: House)
         {"model": "llm_hourly", "started_at": "2026-11-20 10:00:00"},
         {"model": "deleted", "started_at": "2020-01-01 00:00:00"},
     ])  # fmt: skip
-    progress = {"topic": "agent_events", "partition": 0, "topic_id": "x", "partition_count": 1, "owner": "me"}
+    progress = {
+        "topic": "agent_events", "partition": 0, "topic_id": "x", "partition_count": 1, "owner": "me",
+        "high_watermark": 9,
+    }  # fmt: skip
     at = "2026-11-20 12:00:00"
     house.put("ops.load_progress", [{**progress, "complete_to": at, "reported_at": at}])
+    # Nobody ever wrote to this one, and its loader is gone: nothing waits for it.
+    unused = {**progress, "topic": "otlp_traces", "high_watermark": 0, "complete_to": "2026-11-20 09:00:00"}
+    house.put("ops.load_progress", [unused])
     said, _ = tick("asset_freshness", house.settings, 600)
     assert said.startswith("0 of 2 tables stale; the oldest is 2 h behind what is complete (2026-11-20 12:00:00 UTC)")
     at = "2026-11-20 12:10:00"

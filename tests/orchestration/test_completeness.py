@@ -1,5 +1,7 @@
 """Completeness on the embedded stack: what was produced is landed or a dead letter, and one missing row is found."""
 
+import random
+import time
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,6 +20,7 @@ from orchestration.lib.quality_finding import Finding, Level, Look
 from orchestration.lib.quality_thresholds import load_thresholds
 from tests.orchestration.landing import land_topics
 from tests.support.apache_kafka import ApacheKafka
+from tests.support.otlp_requests import logs, metrics, traces
 from tests.support.topics import Sent, produce
 from tests.unit.contracts.events import payload
 
@@ -244,3 +247,67 @@ def test_a_row_that_landed_twice_is_told(house: House) -> None:
     found = house.check()
 
     assert (found.level, found.numbers["landed_twice"]) == (Level.WARN, 1)
+
+
+def spans(count: int, *, resource: dict[str, str] | None = None) -> bytes:
+    """An export request; ids never repeat."""
+    source = random.Random(uuid.uuid4().int)
+    named = {"meterhouse.workspace_id": "acme"} if resource is None else resource
+    return traces(count, time.time_ns(), source, named).SerializeToString()
+
+
+@pytest.fixture
+def telling(house: House) -> House:
+    """With topics of OTLP beside those of events."""
+    names = ("otlp_traces", "otlp_logs", "otlp_metrics")
+    with KafkaAdmin(house.settings.bootstrap, house.settings.kafka_options) as admin:
+        admin.ensure_topics(TopicSpec(house.settings.topic(name), 3) for name in names)
+    return house
+
+
+def test_messages_of_otlp_are_accounted_for_as_messages_whatever_they_hold(telling: House) -> None:
+    house, topic = telling, telling.settings.topic
+    twice, now = spans(3), time.time_ns()
+    house.send(event())
+    # Landed; landed and sent again; nobody's, so refused; without a span in it; and what is no request at all.
+    house.send(spans(5), twice, spans(2, resource={}), b"", b"\xff\xff", topic=topic("otlp_traces"))
+    house.send(logs(["a", "b"], now).SerializeToString(), topic=topic("otlp_logs"), partition=1)
+    house.send(metrics(now).SerializeToString(), topic=topic("otlp_metrics"), partition=2)
+    house.load()
+    house.send(twice, topic=topic("otlp_traces"), partition=1)
+    house.load()
+    house.run("optimize table {raw}.otel_traces final")
+
+    found = house.check()
+
+    assert found.level is Level.OK, found.summary
+    by_topic = {row["topic"]: row for row in found.rows if row["produced"]}
+    of_spans = by_topic[topic("otlp_traces")]
+    counts = ("produced", "landed", "copies", "dead_letters", "not_messages", "landed_twice", "unaccounted")
+    assert [of_spans[name] for name in counts] == [6, 2, 1, 2, 1, 0, 0]
+    assert [by_topic[topic(name)]["landed"] for name in ("otlp_logs", "otlp_metrics")] == [1, 1]
+
+    # The first of the two copies is gone by right; now the second, which counts, goes too, and a log's rows.
+    house.run("alter table {raw}.otel_traces delete where _partition = 1")
+    house.run("alter table {raw}.otel_logs delete where true")
+    found = house.check()
+
+    assert (found.level, found.numbers["missing"]) == (Level.ERROR, 3)
+    assert f"{topic('otlp_traces')} | 1 | 0 | missing" in str(found.more["missing_offsets"].value)
+
+
+def test_topics_of_otlp_that_nobody_uses_are_not_missed_and_one_that_was_loaded_is(telling: House) -> None:
+    house, topic = telling, telling.settings.topic
+    with KafkaAdmin(house.settings.bootstrap, house.settings.kafka_options) as admin:
+        admin.delete_topics([topic("otlp_logs")])
+        house.load()
+        unused = house.check()
+        house.send(spans(1), topic=topic("otlp_traces"))
+        house.load()
+        admin.delete_topics([topic("otlp_traces")])
+
+    assert unused.level is Level.OK, unused.summary
+    assert {row["topic"] for row in unused.rows} == {topic(name) for name in ("agent_events", "agent_events_eu")}
+    found = house.check()
+    assert found.level is Level.WARN
+    assert f"the broker has no topic {topic('otlp_traces')}" in found.summary

@@ -762,3 +762,34 @@ settings replicated_deduplication_window = 10000, replicated_deduplication_windo
 -- 0008_raw_otel.sql
 create table if not exists `acme_raw`.otel_metrics_summary on cluster '{cluster}' as `acme_raw`.otel_metrics_summary_local
 engine = Distributed('{cluster}', 'acme_raw', 'otel_metrics_summary_local', cityHash64(workspace_id, ServiceName, MetricName));
+
+-- 0009_ops_otlp.sql
+create or replace view `acme_ops`.completeness on cluster '{cluster}' as
+select
+    reports.topic as topic,
+    any(reports.topic_id) as topic_id,
+    toUInt32(count()) as partitions_reported,
+    greatest(max(reports.partition_count), partitions_reported) as partitions,
+    if(
+        partitions_reported < partitions or countIf(isNull(reports.complete_to)) > 0,
+        null,
+        min(reports.complete_to)
+    ) as complete_to,
+    sum(reports.lag) as lag,
+    min(reports.oldest_occurred_at) as oldest_occurred_at,
+    max(reports.newest_occurred_at) as newest_occurred_at,
+    min(reports.reported_at) as reported_at,
+    min(reports.reported_at) < now64(3) - interval 60 second as is_stale,
+    toUInt64(sum(greatest(reports.high_watermark, 0))) as produced
+from (select * from `acme_ops`.load_progress final) as reports
+inner join
+    (
+        select
+            topic,
+            argMax(topic_id, reported_at) as current_topic_id
+        from `acme_ops`.load_progress final
+        group by topic
+    ) as current_topics
+    on reports.topic = current_topics.topic
+where reports.topic_id = current_topics.current_topic_id
+group by reports.topic;
