@@ -78,22 +78,20 @@ def build(kind: Kind) -> None:
         "GOFLAGS": "-p=1 -modcacherw",
         "GOMAXPROCS": "1",
     }
-    for argv, where in (
-        (["go", "install", f"go.opentelemetry.io/collector/cmd/builder@v{version}"], BUILT),
-        (
-            [
-                str(BUILT / f"builder-{version}" / "builder"),
-                "--skip-get-modules",
-                "--skip-compilation",
-                "--config",
-                str(BUILT / f"{kind}.yaml"),
-            ],
-            BUILT,
-        ),
-        (["go", "mod", "tidy", "-e"], folder),
-        (["go", "build", "-trimpath", "-ldflags=-s -w", "-o", name, "."], folder),
+    generate = [
+        str(BUILT / f"builder-{version}" / "builder"),
+        "--skip-compilation",
+        "--config",
+        str(BUILT / f"{kind}.yaml"),
+    ]
+    for argv, where, must_succeed in (
+        (["go", "install", f"go.opentelemetry.io/collector/cmd/builder@v{version}"], BUILT, True),
+        # Writes sources and go.mod, then tidies it without -e; the next step says whether that was enough.
+        (generate, BUILT, False),
+        (["go", "mod", "tidy", "-e"], folder, True),
+        (["go", "build", "-trimpath", "-ldflags=-s -w", "-o", name, "."], folder, True),
     ):
-        subprocess.run(["nice", "-n", "10", *argv], cwd=where, env=environment, check=True)
+        subprocess.run(["nice", "-n", "10", *argv], cwd=where, env=environment, check=must_succeed)
 
 
 if __name__ == "__main__":
