@@ -254,8 +254,8 @@ def test_a_full_refresh_says_first_how_large_it_is_and_does_nothing(
     count = f"select count() from {house.settings.database('ops')}.model_builds"
     before = house.client.query(count).result_rows
     for name in ("full_refresh", "price_restatement"):
-        assert ASKS_FIRST.items() <= definitions.get_job_def(name).tags.items(), name
-    result = house.run(CHAIN, tags=dict(definitions.get_job_def("full_refresh").tags), day=house.today)
+        assert ASKS_FIRST.items() <= definitions.resolve_job_def(name).tags.items(), name
+    result = house.run(CHAIN, tags=dict(definitions.resolve_job_def("full_refresh").tags), day=house.today)
     assert result.success
     assert list(result.get_asset_materialization_events()) == []
     assert house.client.query(count).result_rows == before

@@ -8,7 +8,9 @@ from dagster import DagsterRunStatus, build_schedule_context, instance_for_test
 from dagster._core.test_utils import create_run_for_test
 
 from orchestration.definitions import definitions
+from orchestration.defs.dbt.assets import PROJECT
 from orchestration.defs.dbt.jobs import SCHEDULES
+from orchestration.defs.quality.freshness import JUDGES
 from orchestration.first_build import TAG as FIRST_BUILD_TAG
 from orchestration.lib.arrivals import Cursor, Partition, decide
 from orchestration.lib.building import ARRIVALS, BUILD_TAG
@@ -39,8 +41,21 @@ def test_a_schedules_run_is_of_the_day_it_was_scheduled_for_and_builds_what_arri
             assert ticked.run_requests is not None
             (request,) = ticked.run_requests
             assert request.partition_key == "2026-11-21"
-            job = definitions.get_job_def(schedule.job_name)
+            job = definitions.resolve_job_def(schedule.job_name)
             assert job.tags[BUILD_TAG] == ARRIVALS
+
+
+def test_a_run_that_materializes_a_table_evaluates_its_checks_too_or_the_page_would_say_they_never_were() -> None:
+    every = set(definitions.resolve_asset_graph().asset_check_keys)
+    for name, is_due in (
+        ("marts", lambda check: check in PROJECT.tests or check in JUDGES),
+        # Of what is built each minute, dbt's tests are run hourly.
+        ("fast", lambda check: check in JUDGES),
+    ):
+        graph = definitions.resolve_job_def(name).asset_layer.asset_graph
+        due = {check for check in every if check.asset_key in graph.executable_asset_keys and is_due(check)}
+        assert len(due) > 30
+        assert set(graph.asset_check_keys) == due
 
 
 @pytest.mark.parametrize("status", [DagsterRunStatus.NOT_STARTED, DagsterRunStatus.STARTED], ids=["new", "started"])

@@ -26,13 +26,13 @@ from dagster import (
     sensor,
 )
 
-from orchestration.defs.dbt.jobs import unfinished_runs
 from orchestration.lib.arrivals import Cursor, Landed, decide, numbers, read_landed, read_partitions
 from orchestration.lib.draining import drain, drained
 from orchestration.lib.environments import sensor_status
 from orchestration.lib.families import MARTS_AT_MOST_EVERY_S
 from orchestration.lib.freshness import policy_for
 from orchestration.lib.resources import Clock, MeterhouseResource
+from orchestration.lib.unfinished import unfinished_runs
 
 EVENTS: Final = AssetKey(["raw", "agent_events"])
 DEAD_LETTERS: Final = AssetKey(["raw", "dead_letters"])
