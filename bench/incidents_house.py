@@ -1,23 +1,24 @@
 """A house whose clock is moved: events land as time goes by, the fast models follow, and what a person is told is kept.
 
-In: a built project (tests.support.models) and a simulated company's events. Out: the messages, with the moment each was
-sent at, which is the moved clock's plus the seconds that building and judging took here.
+In: a built project (tests.support.models) and a simulated company's events as they arrive, some late, twice or
+corrected. Out: the messages, with the moment each was sent at: the moved clock's, plus what building and judging took.
 """
 
 import json
-import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from typing import Final
 
-from ingest.simulate import SimulationConfig, play
+from ingest.simulate import Simulation, SimulationConfig
 from ingest.simulate.config import MINUTE_MS, IncidentKind, IncidentRequest
 from orchestration.lib.alerts.engine import evaluate
 from orchestration.lib.alerts.notice import Notice
 from tests.support.models import Event, Models
 
 MINUTE = timedelta(minutes=1)
+# A loader says that everything is in up to a moment that has just passed.
+_WATERMARK_TRAILS: Final = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,14 @@ class Incident:
 
 
 @dataclass(frozen=True, slots=True)
+class Arrival:
+    """An event, and when it comes. Copies and corrections are arrivals of their own; a late one may come days later."""
+
+    at: datetime
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """What arrived at a person, and when by the moved clock."""
 
@@ -49,32 +58,32 @@ class Message:
 
 @dataclass
 class House:
-    """`waiting` are events that have not landed, in the order of time; `messages` stand as they were sent. Where the
-    house is not `is_timed`, building takes no time by the moved clock, whatever machine this is."""
+    """`waiting` is what has not landed, by arrival; `messages` stand as they were sent. `spent_s` says how many seconds
+    of work were done so far (of processors, so that a crowded machine tells nobody late); without it building takes no
+    time by the moved clock."""
 
     models: Models
-    waiting: list[Event]
-    is_timed: bool = True
+    waiting: list[Arrival]
+    spent_s: Callable[[], float] = lambda: 0.0
     messages: list[Message] = field(default_factory=list)
     now: datetime = datetime(1970, 1, 1, tzinfo=UTC)
     builds: int = 0
 
     def go(self, moment: datetime, *, is_loader_there: bool = True, seen: Iterable[Event] = ()) -> None:
-        """The clock moves to `moment`. What happened before it has landed and is complete, unless the loader is away:
-        then nothing lands but `seen`, and the watermark stays where it is."""
-        began = time.monotonic()
+        """The clock moves to `moment`. What came before it has landed and is complete, unless the loader is away: then
+        nothing lands but `seen`, and the watermark stays where it is."""
+        began_s = self.spent_s()
         if is_loader_there:
-            text = _text(moment)
-            self.models.land(event for event in self.waiting if str(event["occurred_at"]) < text)
-            self.waiting = [event for event in self.waiting if str(event["occurred_at"]) >= text]
-            self._report(text)
+            self.models.land(one.event for one in self.waiting if one.at < moment)
+            self.waiting = [one for one in self.waiting if one.at >= moment]
+            self._report(_text(moment - _WATERMARK_TRAILS))
         else:
             self.models.land(seen)
         self.models.variables["now"] = _text(moment)
         # Views and what they stand on come with the first build, as in a new installation.
         self.models.build(*(("--selector", "fast") if self.builds else ("-s", "+alerts_current", "+tool_reliability")))
         # The first one builds days of history; nobody waits for that.
-        took = timedelta(seconds=time.monotonic() - began) if self.builds and self.is_timed else timedelta()
+        took = timedelta(seconds=self.spent_s() - began_s) if self.builds else timedelta()
         self.builds += 1
         self.now = moment + took
         evaluate(self.models.client, self.models.settings, self.now, {"*": self})
@@ -93,32 +102,38 @@ class House:
             self.messages.append(Message(self.now, notice))
 
     def upcoming(self, until: datetime) -> list[Event]:
-        """What happens up to then and has not landed."""
-        return [event for event in self.waiting if str(event["occurred_at"]) < _text(until)]
+        """What comes up to then and has not landed."""
+        return [one.event for one in self.waiting if one.at < until]
 
     def told(self, rule_id: str, workspace_id: str, subject: str = "") -> list[Message]:
         return [message for message in self.messages if message.is_of(rule_id, workspace_id, subject)]
 
 
 def company(
-    out: Path, end: datetime, hours: int, events: int, incidents: Sequence[Incident], *, seed: int = 11
-) -> list[Event]:
-    """A company of three workspaces with nothing late or broken but these incidents, in the order of time."""
+    end: datetime, hours: int, events: int, incidents: Sequence[Incident], *, workspaces: int = 3, seed: int = 11
+) -> list[Arrival]:
+    """A company with these incidents and nothing else out of the ordinary, by arrival: of its events some are late,
+    sent twice or corrected, at the simulator's usual rates. What a loader refuses or rewrites is left out here."""
     config = SimulationConfig(
-        end_ms=_ms(end), hours=hours, events=events, seed=seed, workspaces=3,
-        duplicate_rate=0, correction_rate=0, late_rate=0, malformed_rate=0, extra_rate=0,
+        end_ms=_ms(end), hours=hours, events=events, seed=seed, workspaces=workspaces, malformed_rate=0, extra_rate=0,
         incidents=tuple(
             IncidentRequest(one.kind, _ms(one.start), one.minutes * MINUTE_MS, one.subject) for one in incidents
         ),
     )  # fmt: skip
-    play.play(config, out=out)
-    # In the order of time, which is text of one shape here: producers write it in several.
-    sent = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
-    for event in sent:
-        at = event["occurred_at"]
-        moment = datetime.fromtimestamp(at / 1000, UTC) if isinstance(at, int) else datetime.fromisoformat(at)
-        event["occurred_at"] = moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
-    return sorted(sent, key=lambda event: str(event["occurred_at"]))
+    found = [
+        Arrival(datetime.fromtimestamp(arrived_ms / 1000, UTC), _landed(json.loads(line), occurred_ms))
+        for chunk in Simulation(config).chunks()
+        for line, arrived_ms, occurred_ms in zip(
+            chunk.values, chunk.rows["arrival_ms"].tolist(), chunk.rows["at_ms"].tolist(), strict=True
+        )
+    ]
+    return sorted(found, key=lambda one: one.at)
+
+
+def _landed(event: Event, occurred_ms: int) -> Event:
+    """As it stands in raw: producers write times in several shapes."""
+    at = datetime.fromtimestamp(occurred_ms / 1000, UTC)
+    return {**event, "occurred_at": at.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]}
 
 
 def _ms(moment: datetime) -> int:

@@ -31,11 +31,11 @@ class Quiet:
     alerts: Sequence[Mapping[str, object]] = field(default_factory=list)
 
 
-def quiet_week(folder: Path, settings: Settings, client: Client, *, is_quick: bool = False) -> Quiet:
+def quiet_week(settings: Settings, client: Client, *, is_quick: bool = False) -> Quiet:
     """The week by half hours; quick: its last day by hours."""
     models = Models(settings, client, END.strftime("%Y-%m-%d %H:%M:%S"))
     models.set_up()
-    models.land(company(folder / "week.ndjson", END, 14 * 24, 40_000 if is_quick else 120_000, ()))
+    models.land(one.event for one in company(END, 14 * 24, 40_000 if is_quick else 120_000, ()))
     models.build("-s", "+alerts_current")
     hours, step = (24, 60) if is_quick else (7 * 24, 30)
     return judge_at(models, [END - timedelta(minutes=at) for at in range(0, hours * 60, step)])

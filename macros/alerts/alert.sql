@@ -59,7 +59,8 @@
 
 {#
     When the evaluation begins by the engine's clock, up to where it can judge, and the SQL by which it was judged last:
-    {ms, as_of_s, rule_version}. Asked for before the rule is read, so that it never claims more than it saw.
+    {ms, as_of_s, rule_version}. Asked for before the rule is read, so that it never claims more than it saw. Never before
+    the last one: after the engine's clock was set back, the newest evaluation is the newest all the same.
 #}
 {% macro evaluation_now(rule_id, evaluations) %}
     {% set clock = namespace(as_of='0') %}
@@ -70,7 +71,8 @@
     {% endfor %}
     {% set now = "toDateTime64('" ~ var('now') ~ "', 3, 'UTC')" if var('now') else 'now64(3)' %}
     {% set found = run_query(
-        'select toUnixTimestamp64Milli(' ~ now ~ '), ' ~ clock.as_of ~ ', argMax(rule_version, evaluated_at) from '
+        'select greatest(toUnixTimestamp64Milli(' ~ now ~ '), toUnixTimestamp64Milli(max(evaluated_at)) + 1), '
+        ~ clock.as_of ~ ', argMax(rule_version, evaluated_at) from '
         ~ evaluations ~ " where rule_id = '" ~ rule_id ~ "'"
     ).rows[0] %}
     {{ return({'ms': found[0] | int, 'as_of_s': found[1] | int, 'rule_version': found[2]}) }}

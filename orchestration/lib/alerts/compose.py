@@ -108,6 +108,8 @@ def _remarks(step: Step, facts: Facts) -> Iterable[str]:
     quiet = [life for life in step.group.lives if life.is_open and life.quiet_since is not None]
     if quiet and step.kind is not Kind.RESOLVED:
         yield f"{len(quiet)} of them were not seen any more when last judged."
+    if step.group.returns and step.kind is not Kind.RESOLVED:
+        yield f"It began {step.group.returns} times shortly before: it must be gone for longer until it is called over."
     held = [life for life in step.group.lives if life.acknowledged_by and life.is_open]
     if held:
         yield f"{len(held)} acknowledged by {', '.join(sorted({life.acknowledged_by for life in held}))}."

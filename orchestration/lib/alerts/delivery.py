@@ -104,7 +104,7 @@ class Postman:
             return []
         # Only what a step names, and of two writers of one step the first.
         rows = self._store.rows(
-            "select message_id, thread, at, channels, body "  # noqa: S608
+            "select message_id, thread, step, at, channels, body "  # noqa: S608
             f"from {ops}.alert_messages where message_id in {{ids:Array(String)}} and message_id in ("
             f"select argMin(message_id, (logged_at, writer)) from {ops}.alert_log "
             f"where (rule_id, workspace_id, step) in (select rule_id, workspace_id, step from {ops}.alert_messages "
@@ -120,6 +120,7 @@ class Postman:
                 _names(row["channels"]),
                 str(row["body"]),
                 tuple(entry for entry in entries if entry.message_id == row["message_id"]),
+                int(str(row["step"])),
             )
             for row in rows
         ]

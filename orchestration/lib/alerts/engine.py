@@ -116,7 +116,7 @@ def judge(
     now = observation.facts.now
     report.stale_rules = observation.behind(is_judged)
     groups, signals = store.groups(is_judged), by_group(list(observation.signals))
-    groups |= store.anew([key for key in signals if key not in groups])
+    groups |= store.anew([key for key in signals if key not in groups], now)
     quiet = silences.silences(store, now)
     # Pages first: should the tick be cut short, they are out.
     keys = sorted(

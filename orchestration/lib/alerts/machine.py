@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from orchestration.lib.alerts.model import Facts, Group, Kind, Life, Signal, State, Step, Timing, rank_of
+from orchestration.lib.alerts.model import Facts, Group, Kind, Life, Signal, State, Step, Timing, has_passed, rank_of
 
 INCOMPLETE = "incomplete hours"
 HOLD = "hold"
@@ -38,7 +38,9 @@ def advance(
 ) -> Step | None:
     """The next step of the group. `quieted` names the silence or maintenance window a signal is under, or nothing."""
     present = {signal.dedup_key: signal for signal in signals}
-    lives = [_seen(life, present.pop(life.key, None), facts, rule, quieted) for life in group.lives if life.is_open]
+    lives = [
+        _seen(group, life, present.pop(life.key, None), facts, rule, quieted) for life in group.lives if life.is_open
+    ]
     # One that ended within this thread and is there again is a new life; the old one has been logged.
     over = [life for life in group.lives if not life.is_open and life.key not in present]
     lives += [_begun(signal, facts, rule, quieted) for signal in present.values()]
@@ -80,10 +82,12 @@ def _begun(signal: Signal, facts: Facts, rule: Rule, quieted: Callable[[Signal],
     return _promoted(life, facts, rule, quieted)
 
 
-def _seen(life: Life, signal: Signal | None, facts: Facts, rule: Rule, quieted: Callable[[Signal], str]) -> Life:
+def _seen(
+    group: Group, life: Life, signal: Signal | None, facts: Facts, rule: Rule, quieted: Callable[[Signal], str]
+) -> Life:
     """An open life after a look: it still holds, or it does not."""
     if signal is None:
-        return _absent(life, facts, rule, quieted)
+        return _absent(group, life, facts, rule, quieted)
     change = "severity" if signal.severity != life.signal.severity else "back" if life.quiet_since else ""
     life = replace(life, signal=signal, quiet_since=None, change=change)
     return _promoted(life, facts, rule, quieted)
@@ -108,7 +112,7 @@ def _waiting(life: Life, waits_for: str) -> Life:
     return life if waits_for == life.waits_for else replace(life, waits_for=waits_for, change=life.change or "waits")
 
 
-def _absent(life: Life, facts: Facts, rule: Rule, quieted: Callable[[Signal], str]) -> Life:
+def _absent(group: Group, life: Life, facts: Facts, rule: Rule, quieted: Callable[[Signal], str]) -> Life:
     if life.state is not State.PENDING:
         life = _waiting(life, quieted(life.signal))
     evidence = rule.evidence(facts)
@@ -119,7 +123,7 @@ def _absent(life: Life, facts: Facts, rule: Rule, quieted: Callable[[Signal], st
     if life.quiet_since is None:
         life = replace(life, quiet_since=evidence, change="quiet")
     assert life.quiet_since is not None
-    if evidence - life.quiet_since < rule.timing(life.signal.severity).resolve_after:
+    if evidence - life.quiet_since < group.gone_for(rule.timing(life.signal.severity).resolve_after):
         return life
     return replace(life, state=State.RESOLVED, ended_at=life.quiet_since, change="resolved")
 
@@ -159,14 +163,14 @@ def _kind(group: Group, lives: list[Life], now: datetime, rule: Rule) -> Kind | 
 
 def _is_due(group: Group, lives: list[Life], now: datetime, rule: Rule) -> bool:
     least = min(rule.timing(life.signal.severity).update_after for life in lives)
-    return group.told_at is None or now - group.told_at >= least
+    return group.told_at is None or has_passed(least, group.told_at, now)
 
 
 def _wants_reminder(life: Life, told_at: datetime | None, now: datetime, rule: Rule) -> bool:
     after = rule.timing(life.signal.severity).remind_after
     if after is None or told_at is None or life.state is not State.FIRING or life.waits_for or life.quiet_since:
         return False
-    return now - told_at >= after
+    return has_passed(after, told_at, now)
 
 
 def _first(life: Life) -> str:

@@ -5,12 +5,17 @@ of one rule and workspace: people get one message a group. Values are in the uni
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+# Clocks of several machines differ by less; one that says an earlier time than so was set back.
+_CLOCK_SKEW: Final = timedelta(minutes=5)
+# How long an alert must be gone doubles with each beginning of the last while, up to the longest.
+_COMES_BACK_WITHIN: Final = timedelta(hours=2)
+_LONGEST_GONE: Final = timedelta(hours=1)
 SEVERITIES: Final = ("notice", "ticket", "page")
 # What a quantity without a bound is written as; finite, so that it can be stored and sent.
 BOUNDLESS: Final = 1e9
@@ -96,13 +101,15 @@ class Life:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """All alerts of a rule and workspace after `step` steps. `thread` names what people are being told of."""
+    """All alerts of a rule and workspace after `step` steps. `thread` names what people are being told of; `returns` is
+    how many others had begun shortly before it."""
 
     rule_id: str
     workspace_id: str
     step: int = 0
     thread: str = ""
     lives: tuple[Life, ...] = ()
+    returns: int = 0
 
     @property
     def key(self) -> tuple[str, str]:
@@ -117,6 +124,10 @@ class Group:
     def told_at(self) -> datetime | None:
         """When people last heard of this thread."""
         return max((life.told_at for life in self.lives if life.told_at is not None), default=None)
+
+    def gone_for(self, resolve_after: timedelta) -> timedelta:
+        """How long an alert must be gone to be over: the longer, the more often it came back."""
+        return max(resolve_after, min(resolve_after * (1 << min(self.returns, 10)), _LONGEST_GONE))
 
     def settled(self, kind: "Kind | None") -> "Group":
         """As the next step finds it: without what is over and was never told, and without a thread that was ended."""
@@ -167,6 +178,17 @@ class Timing:
     remind_after: timedelta | None = None
     update_after: timedelta = timedelta(minutes=5)
     worse_at: float | None = 2.0
+
+
+def has_passed(span: timedelta, since: datetime, now: datetime) -> bool:
+    """Whether so much time is over; where `since` is in the future, a clock was set back, and nobody waits for it."""
+    return now - since >= span or now < since - _CLOCK_SKEW
+
+
+def returns_of(began_at: Sequence[datetime]) -> int:
+    """Of the beginnings of a group's threads, how many came shortly before the newest."""
+    newest = max(began_at, default=None)
+    return sum(timedelta() < newest - at <= _COMES_BACK_WITHIN for at in began_at) if newest else 0
 
 
 def rank_of(severity: str) -> int:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from orchestration.lib.alerts.model import has_passed
 from orchestration.lib.alerts.routes_schema import DeliveryFile
 
 
@@ -45,7 +46,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A message that was decided, with what its deliveries came to so far."""
+    """A message that was decided, with what its deliveries came to so far. `step` is its place in its thread."""
 
     message_id: str
     thread: str
@@ -53,6 +54,7 @@ class Letter:
     channels: tuple[str, ...]
     body: str
     entries: tuple[Entry, ...] = ()
+    step: int = 0
 
     @property
     def receivers(self) -> tuple[str, ...]:
@@ -88,19 +90,18 @@ def due(letters: Iterable[Letter], now: datetime, lease_of: Mapping[str, timedel
 
     `lease_of`: how long a claimed attempt of a channel is left alone, since its process may be alive.
     """
-    attempts: list[Attempt] = []
-    held: set[tuple[str, str]] = set()
-    for letter in sorted(letters, key=lambda one: (one.at, one.message_id)):
+    # By step, not by time: a clock may have gone back between a beginning and its end.
+    first: dict[tuple[str, str], Letter] = {}
+    for letter in letters:
         for channel in letter.receivers:
-            if letter.is_finished(channel):
-                continue
-            if (letter.thread, channel) in held:
-                continue
-            held.add((letter.thread, channel))
-            attempt = _next(letter, channel, now, lease_of.get(channel, timedelta(minutes=1)))
-            if attempt is not None:
-                attempts.append(attempt)
-    return attempts
+            known = first.get((letter.thread, channel))
+            if not letter.is_finished(channel) and (known is None or letter.step < known.step):
+                first[letter.thread, channel] = letter
+    attempts = (
+        _next(letter, channel, now, lease_of.get(channel, timedelta(minutes=1)))
+        for (_, channel), letter in sorted(first.items(), key=lambda one: (one[1].at, one[1].message_id))
+    )
+    return [attempt for attempt in attempts if attempt is not None]
 
 
 def after_failure(
@@ -144,8 +145,9 @@ def _next(letter: Letter, channel: str, now: datetime, lease: timedelta) -> Atte
     number = entries[-1].attempt
     last = [entry for entry in entries if entry.attempt == number]
     ended = [entry for entry in last if entry.outcome is not Outcome.CLAIMED]
-    due_at = ended[-1].retry_at if ended else last[0].at + lease
-    if due_at is not None and due_at > now:
+    since = ended[-1].at if ended else last[0].at
+    due_at = ended[-1].retry_at if ended else since + lease
+    if due_at is not None and not has_passed(due_at - since, since, now):
         return None
     ended_attempts = {entry.attempt for entry in entries if entry.outcome is Outcome.FAILED}
     return Attempt(

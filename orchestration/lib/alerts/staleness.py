@@ -1,7 +1,8 @@
 """Tables that are older than they may be, as signals: one a family, judged by the completeness watermark.
 
-A table is stale when data has been complete for longer after its last build than its family allows. While the watermark
-stands still nothing becomes stale: that the pipeline is behind is another alert's. In: ops.model_builds, a row a build.
+A table is stale when data has been complete for longer after its last build than its family allows: the minutes after
+which its check `fresh` fails, by thresholds.yml, read at each tick. While the watermark stands still nothing becomes
+stale: that the pipeline is behind is another alert's. In: ops.model_builds, a row a build.
 """
 
 from collections.abc import Mapping
@@ -16,14 +17,11 @@ from orchestration.lib.alerts.model import Signal
 from orchestration.lib.alerts.places import maybe_utc, utc
 from orchestration.lib.alerts.rules import span
 from orchestration.lib.alerts.store import Store
+from orchestration.lib.families import Family
+from orchestration.lib.quality_thresholds import load_thresholds
 
 RULE: Final = "asset_stale"
-# Several times what the family's schedule needs, so that one slow or failed build is not yet an alert.
-LIMITS: Final[Mapping[str, timedelta]] = {
-    "fast": timedelta(minutes=10),
-    "hourly": timedelta(hours=3),
-    "daily": timedelta(hours=27),
-}
+_FAMILIES: Final = (Family.FAST, Family.HOURLY, Family.DAILY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,20 +51,25 @@ def stale_tables(store: Store, now: datetime, family_of: Mapping[str, str]) -> S
         if not is_not_there(error):
             raise
         rows = []
-    judged_to = complete_to(store, now)
+    judged_to, limits = complete_to(store, now), _limits()
     ages = {
         str(row["model"]): judged_to - utc(row["built_at"])
         for row in rows
-        if family_of.get(str(row["model"])) in LIMITS
+        if family_of.get(str(row["model"])) in limits
     }
     signals = []
-    for family, limit in LIMITS.items():
+    for family, limit in limits.items():
         old = {model: age for model, age in ages.items() if family_of[model] == family and age > limit}
         if old:
             signals.append(_signal(family, max(old.values()), limit, judged_to, now))
-    stale = sorted(((age, model) for model, age in ages.items() if age > LIMITS[family_of[model]]), reverse=True)
+    stale = sorted(((age, model) for model, age in ages.items() if age > limits[family_of[model]]), reverse=True)
     worst = tuple(f"{model}: {span(age.total_seconds())} behind" for age, model in stale)
     return StaleTables(tuple(signals), worst, len(ages), judged_to, max([timedelta(), *ages.values()]))
+
+
+def _limits() -> dict[str, timedelta]:
+    freshness = load_thresholds().freshness
+    return {family.value: timedelta(minutes=freshness.of(family).fail_after_minutes) for family in _FAMILIES}
 
 
 def complete_to(store: Store, now: datetime) -> datetime:

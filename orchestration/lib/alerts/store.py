@@ -17,12 +17,13 @@ from clickhouse_connect.driver.client import Client
 
 from ingest.settings import Settings
 from ingest.warehouse import insert_settings
-from orchestration.lib.alerts.model import Group, Kind, Life, Signal, State, Step
+from orchestration.lib.alerts.model import Group, Kind, Life, Signal, State, Step, returns_of
 from orchestration.lib.alerts.notice import Notice, encode
 from orchestration.lib.alerts.places import Places, maybe_utc, sql_time, utc
 
 _READ_BACKS: Final = 6
 _READ_BACK_PAUSE_S: Final = 0.3
+_BEGINNINGS: Final = "groupUniqArrayIf(at, message_kind = 'firing') as began_at"
 
 
 class Store:
@@ -47,20 +48,36 @@ class Store:
         for row in rows:
             if is_judged(str(row["rule_id"])):
                 by_key.setdefault((str(row["rule_id"]), str(row["workspace_id"])), []).append(row)
-        return {key: _group(found) for key, found in by_key.items()}
+        returns = self._returns([key for key, found in by_key.items() if found[0]["thread"]])
+        return {key: _group(found, returns.get(key, 0)) for key, found in by_key.items()}
 
-    def anew(self, keys: Collection[tuple[str, str]]) -> dict[tuple[str, str], Group]:
+    def anew(self, keys: Collection[tuple[str, str]], now: datetime) -> dict[tuple[str, str], Group]:
         """Groups of these rules and workspaces in which nothing is open, ready for their next step."""
+        found = self._of_groups(f"max(step) as step, {_BEGINNINGS}", keys)
+        known = {
+            key: Group(*key, step=_int(row["step"]), returns=returns_of([*_times(row["began_at"]), now]))
+            for key, row in found.items()
+        }
+        return {key: known.get(key, Group(*key)) for key in keys}
+
+    def _returns(self, keys: Collection[tuple[str, str]]) -> dict[tuple[str, str], int]:
+        """How often each group's people were told of a beginning shortly before its present one."""
+        found = self._of_groups(_BEGINNINGS, keys)
+        return {key: returns_of(_times(row["began_at"])) for key, row in found.items()}
+
+    def _of_groups(
+        self, aggregates: str, keys: Collection[tuple[str, str]]
+    ) -> dict[tuple[str, str], Mapping[str, object]]:
+        """A row of aggregates of the log a group, of those it has."""
         if not keys:
             return {}
         rows = self.rows(
-            f"select rule_id, workspace_id, max(step) as step from {self.places.ops}.alert_log "  # noqa: S608
+            f"select rule_id, workspace_id, {aggregates} from {self.places.ops}.alert_log "  # noqa: S608
             "where (rule_id, workspace_id) in arrayZip({rules:Array(String)}, {workspaces:Array(String)}) "
             "group by rule_id, workspace_id",
             {"rules": [rule for rule, _ in keys], "workspaces": [workspace for _, workspace in keys]},
         )
-        steps = {(str(row["rule_id"]), str(row["workspace_id"])): _int(row["step"]) for row in rows}
-        return {key: Group(*key, step=steps.get(key, 0)) for key in keys}
+        return {(str(row["rule_id"]), str(row["workspace_id"])): row for row in rows}
 
     def write(self, step: Step, now: datetime, notice: Notice | None, channels: Sequence[str] = ()) -> bool:
         """Records a step with its message; False where somebody else recorded that step first, and nothing is told."""
@@ -120,11 +137,12 @@ class Store:
         return None
 
 
-def _group(rows: Sequence[Mapping[str, object]]) -> Group:
+def _group(rows: Sequence[Mapping[str, object]], returns: int) -> Group:
     """The rows of a group's last step. Rows of a second writer, which only a lost token allows, do not count."""
     first = rows[0]
     lives = tuple(_life(row) for row in rows if row["writer"] == first["writer"])
-    group = Group(str(first["rule_id"]), str(first["workspace_id"]), _int(first["step"]), str(first["thread"]), lives)
+    rule_id, workspace_id, thread = str(first["rule_id"]), str(first["workspace_id"]), str(first["thread"])
+    group = Group(rule_id, workspace_id, _int(first["step"]), thread, lives, returns)
     return group.settled(Kind(str(first["message_kind"])) if first["message_kind"] else None)
 
 
@@ -212,6 +230,11 @@ def _message_row(notice: Notice, step: Step, channels: Collection[str]) -> Mappi
 def _seconds(at: datetime | None) -> str | None:
     text = sql_time(at)
     return text[:19] if text else None
+
+
+def _times(value: object) -> list[datetime]:
+    assert isinstance(value, list | tuple)
+    return [utc(one) for one in value]
 
 
 def _float(value: object) -> float:

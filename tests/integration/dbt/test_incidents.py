@@ -1,8 +1,8 @@
 """What the simulator says went wrong is what on-call is told: once, to the right people, in time, and that it is over.
 
-One company over 55 hours, with nothing late or broken but four incidents at known times and a loader that stops. Its
-events land as time goes by; at a few moments, those at which a message is due at the latest, the models are built and
-the alerts evaluated. `python -m bench.incidents` does the same minute by minute and knows the times themselves.
+One company over 55 hours, with four incidents at known times and a loader that stops; some events are late, sent twice
+or corrected. They land as they arrive; at a few moments, those at which a message is due at the latest, the models are
+built and the alerts evaluated. `python -m bench.incidents` does so minute by minute and knows the times themselves.
 """
 
 import uuid
@@ -62,12 +62,12 @@ class Day:
 @pytest.fixture(scope="module")
 def day(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
     home = tmp_path_factory.mktemp("incidents")
-    events = company(home / "sent.ndjson", END, HOURS, EVENTS, INCIDENTS)
+    events = company(END, HOURS, EVENTS, INCIDENTS)
     settings = load_settings(home=home, clickhouse_url=engine.url, database_prefix=f"t{uuid.uuid4().hex[:10]}_")
     client = connect(settings.clickhouse, connect_timeout_s=5, request_timeout_s=60)
     models = Models(settings, client, "")
     models.set_up()
-    house, rows = House(models, events, is_timed=False), dict[datetime, Rows]()
+    house, rows = House(models, events), dict[datetime, Rows]()
     house.go(QUIET)
     quiet = judge_at(models, [QUIET - timedelta(hours=hours) for hours in (0, 1, 5, 10, 16)])
     for moment in (SILENT, LOOPING, OVER_BUDGET, QUIET_AGAIN, FAILING, BURNING, REPAIRED, CALM):
