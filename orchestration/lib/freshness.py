@@ -8,20 +8,19 @@ old data is, is said by the watermark: up to when everything had landed that a m
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 from dagster import FreshnessPolicy
 
 from ingest.settings import Settings
+from orchestration.lib.families import Family
 from orchestration.lib.quality_finding import Finding, Level, Look, Number, read_topics, rising
 from orchestration.lib.quality_manifest import Node, database_of
-from orchestration.lib.quality_thresholds import Freshness, Window, load_thresholds
+from orchestration.lib.quality_thresholds import Window, load_thresholds
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
-Rhythm = Literal["raw", "fast", "hourly", "daily"]
-RHYTHMS: Final[Mapping[str, Rhythm]] = {"raw": "raw", "fast": "fast", "hourly": "hourly", "daily": "daily"}
 _NOT_KNOWN: Final = datetime(1970, 1, 2, tzinfo=UTC)
 # Buckets before the newest that all have rows make a model one that has rows in every bucket.
 _USUAL_BUCKETS: Final = 3
@@ -29,9 +28,9 @@ _USUAL_BUCKETS: Final = 3
 
 def policy_for(family: str) -> FreshnessPolicy | None:
     """The policy of the raw tables (`raw`) or of a family of models; None for seeds, which people edit."""
-    if family not in RHYTHMS:
+    if family == Family.SEEDS:
         return None
-    window = _window(load_thresholds().freshness, RHYTHMS[family])
+    window = load_thresholds().freshness.of(family)
     return FreshnessPolicy.time_window(
         fail_window=timedelta(minutes=window.fail_after_minutes),
         warn_window=timedelta(minutes=window.warn_after_minutes),
@@ -127,9 +126,9 @@ def raw_fresh(look: Look, watermarks: Watermarks) -> Finding:
     )
 
 
-def model_fresh(look: Look, watermarks: Watermarks, node: Node, rhythm: Rhythm) -> Finding:
+def model_fresh(look: Look, watermarks: Watermarks, node: Node, family: str) -> Finding:
     """How far what a model has seen is behind the clock, and whether the loader or the builds are why."""
-    window = _window(look.thresholds.freshness, rhythm)
+    window = look.thresholds.freshness.of(family)
     covered = watermarks.models.get(node.name)
     if covered is None or covered.as_of is None:
         words = "it was never built" if covered is None else "when it was built, nobody knew what had landed"
@@ -223,10 +222,6 @@ def _events(look: Look, since: datetime, until: datetime) -> int:
             parameters={"since": _text(since), "until": _text(until)},
         ).result_rows[0][0]
     )
-
-
-def _window(freshness: Freshness, rhythm: Rhythm) -> Window:
-    return {"raw": freshness.raw, "fast": freshness.fast, "hourly": freshness.hourly, "daily": freshness.daily}[rhythm]
 
 
 def _late(behind: timedelta, window: Window) -> Level:

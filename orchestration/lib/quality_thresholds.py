@@ -86,6 +86,10 @@ class Freshness(_Rule, frozen=True):
     daily: Window
     buckets: Buckets
 
+    def of(self, family: str) -> Window:
+        """Of `raw`, or of a family of models. Raises KeyError for one that has none, as seeds."""
+        return {"raw": self.raw, "fast": self.fast, "hourly": self.hourly, "daily": self.daily}[family]
+
 
 class Thresholds(_Rule, frozen=True):
     """The whole file."""

@@ -21,6 +21,12 @@ from orchestration.lib.alerts import unreachable
 from orchestration.lib.alerts.channels import ChannelError
 from orchestration.lib.alerts.notice import Notice
 from orchestration.lib.alerts.routes import load_routes
+from orchestration.lib.alerts.staleness import stale_tables
+from orchestration.lib.alerts.store import Store
+from orchestration.lib.freshness import Covered, Watermarks, model_fresh
+from orchestration.lib.quality_finding import Level, Look
+from orchestration.lib.quality_manifest import Node
+from orchestration.lib.quality_thresholds import load_thresholds
 from orchestration.lib.resources import Clock, MeterhouseResource
 from tests.conftest import drop_databases
 from tests.orchestration.alerts_support import House, minutes, signal
@@ -98,7 +104,7 @@ def test_before_anything_is_built_a_tick_says_so_and_concludes_nothing(house: Ho
     assert tick("slo_breach", empty, 0)[0] == "nothing judged: the models are not built yet (`dbt build`)"
 
 
-def test_a_table_is_stale_by_what_is_complete_and_not_by_the_clock(house: House) -> None:
+def no_builds(house: House) -> None:
     house.forget()
     ops = house.table("ops")
     house.client.command(f"drop table if exists {ops}.model_builds")
@@ -106,25 +112,50 @@ def test_a_table_is_stale_by_what_is_complete_and_not_by_the_clock(house: House)
         f"create table {ops}.model_builds (model String, started_at DateTime64(3, 'UTC')) "
         "engine = MergeTree order by ()"
     )
+
+
+PROGRESS = {
+    "topic": "agent_events", "partition": 0, "topic_id": "x", "partition_count": 1, "owner": "me", "high_watermark": 9,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("family", ["fast", "hourly", "daily"])
+def test_a_table_is_stale_for_the_alert_from_the_minute_on_in_which_its_check_fails(house: House, family: str) -> None:
+    no_builds(house)
+    built_at = datetime(2026, 11, 18, 12, tzinfo=UTC)
+    house.put("ops.model_builds", [{"model": "one", "started_at": f"{built_at:%Y-%m-%d %H:%M:%S}"}])
+    thresholds = load_thresholds()
+    for minutes_more, is_stale in ((-1, False), (1, True)):
+        now = built_at + timedelta(minutes=thresholds.freshness.of(family).fail_after_minutes + minutes_more)
+        at = f"{now:%Y-%m-%d %H:%M:%S}"
+        house.put("ops.load_progress", [{**PROGRESS, "complete_to": at, "reported_at": at}])
+        found = stale_tables(Store(house.client, house.settings), now, {"one": family})
+        arrived = Watermarks(now, True, {"one": Covered(built_at, built_at)})
+        look = Look(house.settings, house.client, now, thresholds)
+        level = model_fresh(look, arrived, Node("model", "one"), family).level
+        assert ([one.subject for one in found.signals], level is Level.ERROR) == (
+            [f"{family} tables"] if is_stale else [],
+            is_stale,
+        )
+
+
+def test_a_table_is_stale_by_what_is_complete_and_not_by_the_clock(house: House) -> None:
+    no_builds(house)
     # slo_5m is built every minute, llm_hourly hourly; a model that is no more is nobody's.
     house.put("ops.model_builds", [
         {"model": "slo_5m", "started_at": "2026-11-20 11:59:00"},
         {"model": "llm_hourly", "started_at": "2026-11-20 10:00:00"},
         {"model": "deleted", "started_at": "2020-01-01 00:00:00"},
     ])  # fmt: skip
-    progress = {
-        "topic": "agent_events", "partition": 0, "topic_id": "x", "partition_count": 1, "owner": "me",
-        "high_watermark": 9,
-    }  # fmt: skip
     at = "2026-11-20 12:00:00"
-    house.put("ops.load_progress", [{**progress, "complete_to": at, "reported_at": at}])
+    house.put("ops.load_progress", [{**PROGRESS, "complete_to": at, "reported_at": at}])
     # Nobody ever wrote to this one, and its loader is gone: nothing waits for it.
-    unused = {**progress, "topic": "otlp_traces", "high_watermark": 0, "complete_to": "2026-11-20 09:00:00"}
+    unused = {**PROGRESS, "topic": "otlp_traces", "high_watermark": 0, "complete_to": "2026-11-20 09:00:00"}
     house.put("ops.load_progress", [unused])
     said, _ = tick("asset_freshness", house.settings, 600)
     assert said.startswith("0 of 2 tables stale; the oldest is 2 h behind what is complete (2026-11-20 12:00:00 UTC)")
     at = "2026-11-20 12:10:00"
-    house.put("ops.load_progress", [{**progress, "complete_to": at, "reported_at": at}])
+    house.put("ops.load_progress", [{**PROGRESS, "complete_to": at, "reported_at": at}])
     said, _ = tick("asset_freshness", house.settings, 601)
     assert said.startswith("1 of 2 tables stale")
     assert "firing asset_stale/(all)" in said

@@ -174,9 +174,9 @@ def test_a_table_is_as_fresh_as_what_its_last_build_had_seen_whenever_that_was(h
         return model_fresh(look, read_watermarks(look.client, look.settings), node, "fast")
 
     assert fresh(timedelta(minutes=1)).level is Level.OK
-    assert fresh(timedelta(minutes=12)).level is Level.WARN
+    assert fresh(timedelta(minutes=7)).level is Level.WARN
     late = fresh(timedelta(minutes=25))
-    assert (late.level, late.numbers["fail_after_minutes"]) == (Level.ERROR, 20)
+    assert (late.level, late.numbers["fail_after_minutes"]) == (Level.ERROR, 10)
     assert 25 <= float(late.numbers["behind_minutes"] or 0) < 26
     # The wall clock of a run is no proof: it built what had not landed.
     builds = "{ops}.model_builds"

@@ -16,7 +16,7 @@ from dagster import (
 from ingest.settings import load_settings
 from orchestration.defs.quality.pipeline import LONGEST_QUERY_S
 from orchestration.lib.families import Family
-from orchestration.lib.freshness import RHYTHMS, Watermarks, bucket_fresh, model_fresh, raw_fresh, read_watermarks
+from orchestration.lib.freshness import Watermarks, bucket_fresh, model_fresh, raw_fresh, read_watermarks
 from orchestration.lib.manifest import prepare
 from orchestration.lib.quality_finding import Finding, Look, check_result, guarded
 from orchestration.lib.quality_manifest import BUILT, Node, read_nodes
@@ -52,8 +52,8 @@ def _judges() -> dict[AssetCheckKey, _Judge]:
 
 
 def _model(node: Node) -> _Judge:
-    rhythm = RHYTHMS[node.config.meta.family or Family.HOURLY]
-    return lambda look, watermarks: model_fresh(look, watermarks, node, rhythm)
+    family = Family(node.config.meta.family or Family.HOURLY)
+    return lambda look, watermarks: model_fresh(look, watermarks, node, family)
 
 
 def _bucket(node: Node) -> _Judge:
