@@ -5,9 +5,14 @@ import os
 import resource
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from ingest.doctor.findings import Finding, fail, ok, warn
+from ingest.embedded import processes
+from ingest.embedded.parts import Keeper, Part
+from ingest.embedded.stack import embedded_parts
+from ingest.plugins import further_parts
 from ingest.settings import Settings
 
 LEAST_PYTHON = (3, 11)
@@ -74,8 +79,6 @@ def _existing(folder: Path) -> Path:
 
 
 def stale_state(settings: Settings) -> Finding:
-    from ingest.embedded.parts import Keeper
-
     keeper = Keeper(settings.home)
     remembered = keeper.remembered()
     stale = sorted(name for name, known in remembered.items() if not keeper.is_alive(known))
@@ -86,20 +89,33 @@ def stale_state(settings: Settings) -> Finding:
 
 
 def ports(settings: Settings) -> Finding:
-    from ingest.embedded import processes
-    from ingest.embedded.parts import Keeper
-    from ingest.embedded.stack import embedded_parts
+    """Ports that `meterhouse up` needs and others hold.
 
-    keeper, taken, seen = Keeper(settings.home), [], []
-    for part in embedded_parts(settings):
+    What brings parts besides engine and broker may run there as a service of its own, which nothing here knows of: that
+    is a warning.
+    """
+    keeper = Keeper(settings.home)
+    needed, seen = _ports_of(keeper, embedded_parts(settings))
+    further, more = _ports_of(keeper, further_parts(settings))
+    taken = [*needed, *further]
+    if taken:
+        says = fail if needed else warn
+        words = "; ".join(f"{part.port} for the {part.name} is taken by {owner}" for part, owner in taken)
+        return says("ports", words, f"stop it, or set {', '.join(part.port_variable for part, _ in taken)}")
+    return ok("ports", ", ".join([*seen, *more]))
+
+
+def _ports_of(keeper: Keeper, parts: Sequence[Part]) -> tuple[list[tuple[Part, str]], list[str]]:
+    """The parts whose port somebody else has, with who that is; the other ports in words."""
+    taken, seen = [], []
+    for part in parts:
         known = keeper.remembered().get(part.name)
+        if part.port is None:
+            continue
         if known is not None and keeper.is_alive(known) and known.address == part.address:
             seen.append(f"{part.port} ours ({part.name})")
-        elif part.port is not None and not processes.is_port_free(part.host, part.port):
-            owner = processes.port_owner(part.port) or "another process"
-            taken.append(f"{part.port} for the {part.name} is taken by {owner}; or set {part.port_variable}")
-        else:
+        elif processes.is_port_free(part.host, part.port):
             seen.append(f"{part.port} free ({part.name})")
-    if taken:
-        return fail("ports", "; ".join(one.split("; ")[0] for one in taken), f"stop it, {taken[0].split('; ')[1]}")
-    return ok("ports", ", ".join(seen) or "none needed: ClickHouse and Kafka are yours")
+        else:
+            taken.append((part, processes.port_owner(part.port) or "another process"))
+    return taken, seen

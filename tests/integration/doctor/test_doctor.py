@@ -20,8 +20,8 @@ from tests.support.servers import free_port
 
 
 def _settings(home: Path, **changes: object) -> Settings:
-    ports = {"embedded_clickhouse_port": free_port(), "embedded_kafka_port": free_port()}
-    return load_settings(home=home, **{**ports, **changes})
+    names = ("embedded_clickhouse_port", "embedded_kafka_port", "dagster_port", "dagster_code_port")
+    return load_settings(home=home, **{**{name: free_port() for name in names}, **changes})
 
 
 def _by_name(findings: list[Finding]) -> dict[str, Finding]:
@@ -48,9 +48,24 @@ def test_a_taken_port_fails_with_who_holds_it_and_the_setting(tmp_path: Path) ->
     assert "METERHOUSE_EMBEDDED_KAFKA_PORT" in found.advice
 
 
-def test_ports_do_not_matter_where_both_services_are_the_users(tmp_path: Path) -> None:
-    found = ports(_settings(tmp_path, clickhouse_url="http://db:8123", kafka_bootstrap="kafka:9092"))
-    assert found == ok("ports", "none needed: ClickHouse and Kafka are yours")
+@pytest.mark.parametrize("setting", ["dagster_port", "dagster_code_port"])
+def test_a_taken_port_of_dagster_is_named_too_though_it_may_be_a_service_of_its_own(
+    tmp_path: Path, setting: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        port = holder.getsockname()[1]
+        found = ports(_settings(tmp_path, **{setting: port}))
+    assert found.verdict is Verdict.WARN
+    assert f"is taken by pid {os.getpid()}" in found.seen
+    assert f"METERHOUSE_{setting.upper()}" in found.advice
+
+
+def test_ports_of_services_that_are_the_users_do_not_matter(tmp_path: Path) -> None:
+    settings = _settings(tmp_path, clickhouse_url="http://db:8123", kafka_bootstrap="kafka:9092")
+    found = ports(settings)
+    assert found.verdict is Verdict.OK
+    numbers = [words.split()[0] for words in found.seen.split(", ")]
+    assert numbers == [str(settings.dagster_code_port), str(settings.dagster_port)]
 
 
 def test_a_part_that_died_is_found_by_its_stale_state(tmp_path: Path) -> None:
