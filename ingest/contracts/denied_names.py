@@ -19,7 +19,8 @@ response reply question answer response_data request_data user_query search_quer
 conversation_history
 conversation_title tool_result function_result prompt_variables template_variables tool_parameters invocation_parameters
 request_parameters function_call tool_calls tool_definitions all_messages_events stacktrace stack_trace traceback
-payload db_statement url_query
+payload db_statement url_query llm_request llm_response choices chat_ctx input_json output_json input_data output_data
+final_result agent_task smolagents_task prompt_preview new_context bash_command full_command command_line logfire_msg
 """)
 """A name that ends in one of these holds content, unless its value is a number, a boolean or null: a measure."""
 
@@ -40,7 +41,8 @@ embedding_vector embedding_embeddings message_content message_contents message_t
 tool_parameters traceloop_entity_input traceloop_entity_output
 ai_prompt ai_response_text ai_response_object ai_response_reasoning ai_response_tool_calls ai_tool_call_args
 ai_tool_call_input ai_tool_call_output ai_tool_call_result ai_result ai_value ai_values ai_embedding ai_embeddings
-http_request_body http_response_body
+ai_response_files gcp_vertex_agent_llm gcp_vertex_agent_data gcp_vertex_agent_tool genkit_metadata_context
+crew_agents crew_tasks mlflow_chat_tools http_request_body http_response_body
 """)
 """A name that starts with one of these holds content, unless it ends in a harmless word (`gen_ai.prompt.version`)."""
 
@@ -48,6 +50,7 @@ IDENTIFIER_ENDINGS: Final = _names("""
 email emails e_mail email_address mail_address user_id user_ids end_user_id end_user user_name user_names user_login
 first_name last_name full_name middle_name given_name family_name nick_name display_name real_name maiden_name surname
 customer_name person_name contact_name employee_name patient_name member_name recipient_name sender_name
+user_account_id user_account_uuid account_uuid
 person_id employee_id patient_id member_id visitor_id anonymous_id distinct_id
 phone phones phone_number mobile_number mobile_phone telephone telephone_number msisdn fax_number
 address addresses street street_address postal_code zip_code post_code
@@ -59,7 +62,7 @@ date_of_birth birth_date birthday dob credit_card card_number iban cvv
 
 IDENTIFIER_NAMES: Final = _names("""
 name user users llm_user session_user current_user enduser customer_email mail login mobile fax traits user_info
-user_profile traceloop_association_properties
+user_profile traceloop_association_properties mlflow_user mlflow_trace_user process_owner
 """)
 
 SECRET_ENDINGS: Final = _names("""

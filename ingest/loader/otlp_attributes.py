@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingest.contracts.denial import DROPPED, NAMING_KEYS, denied, mask_emails
+from ingest.contracts.otlp_privacy import ACTOR_ATTRIBUTE, PROMPT_ATTRIBUTE
 from ingest.contracts.privacy import scrub_value
 from ingest.loader.otlp_columns import Index, Mask, offsets_of, text_bytes
 from ingest.loader.otlp_values import nested_text, number_text
@@ -25,6 +26,11 @@ Counts = dict[str, int]
 _KEEP, _ONLY_MEASURES, _DROP = 0, 1, 2
 _UNREADABLE: Final = "unreadable_value"
 _LONGEST_REMEMBERED: Final = 512
+# What the front door's names look like, and those of a Collector that hashes: anything else under these names is an
+# identifier that somebody passed on as it was.
+_HASHED: Final = (ACTOR_ATTRIBUTE, PROMPT_ATTRIBUTE)
+_LIKE_A_HASH: Final = r"^([A-Za-z0-9]{1,16}:)?[0-9a-f]{32,128}$"
+_UNHASHED: Final = "unhashed"
 
 
 class Attributes:
@@ -79,10 +85,23 @@ class Attributes:
         verdicts, rules = zip(*map(_verdict, self._dictionary), strict=True)
         verdict = np.array(verdicts, dtype=np.int8)[self._codes]
         dropped = (verdict == _DROP) | ((verdict == _ONLY_MEASURES) & ~self._is_measure) | self._named()
+        unhashed = self._unhashed()
+        if unhashed.any():
+            self._counts[_UNHASHED] = self._counts.get(_UNHASHED, 0) + int(np.count_nonzero(unhashed))
         for code, hits in zip(*np.unique(self._codes[dropped], return_counts=True), strict=True):
             self._counts[rules[code]] = self._counts.get(rules[code], 0) + int(hits)
-        kept: Mask = ~dropped
+        kept: Mask = ~(dropped | unhashed)
         return kept
+
+    def _unhashed(self) -> Mask:
+        """Names of people and prompts that are none of the front door's or a Collector's making."""
+        unhashed: Mask = np.zeros(len(self._codes), dtype=bool)
+        for name in _HASHED:
+            if name in self._dictionary:
+                places = np.flatnonzero(self._codes == self._dictionary.index(name))
+                is_hash = pc.match_substring_regex(self._texts.take(pa.array(places)), _LIKE_A_HASH)
+                unhashed[places] = ~np.asarray(is_hash)
+        return unhashed
 
     def _named(self) -> Mask:
         """Attributes `value` beside an attribute `key` that holds a denied name."""

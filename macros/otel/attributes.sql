@@ -61,6 +61,11 @@
     arrayFirst(pair -> intDiv(pair.1, 1000) = {{ otel_fields().index(field) + 1 }}, said).2
 {%- endmacro %}
 
+{# A name that stands for a person or a prompt: what an address was masked in is none. #}
+{% macro otel_hash(field) -%}
+    if({{ otel_text(field) }} like '%[email]%' or {{ otel_text(field) }} like '%@%', '', {{ otel_text(field) }})
+{%- endmacro %}
+
 {# A count, null where it was not said or is none. #}
 {% macro otel_count(field) -%}
     if(

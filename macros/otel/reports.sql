@@ -63,7 +63,7 @@
                         ('sdk_operation', {{ otel_text('sdk_operation') }}, splitByChar(' ', {{ otel_text('sdk_operation') }})[1]),
                         ('mcp_method', {{ otel_text('mcp_method') }}, {{ otel_text('mcp_method') }}),
                         ('operation', {{ otel_text('operation') }}, lower({{ otel_text('operation') }})),
-                        ('ai_kind', {{ otel_text('ai_kind') }}, lower({{ otel_text('ai_kind') }})),
+                        ('ai_kind', {{ otel_text('ai_kind') }}, trim(both '"' from lower({{ otel_text('ai_kind') }}))),
                         ('body_type', if(is_log, {{ otel_text('body_type') }}, ''), {{ otel_text('body_type') }})
                     ]
                 ))
@@ -71,9 +71,10 @@
         )) as operations,
         {{ otel_text('pending') }} = 'pending_span' as is_pending,
         -- the call
-        {{ otel_text('provider') }} as reported_provider,
+        -- MLflow writes text as JSON does, in quotes.
+        trim(both '"' from {{ otel_text('provider') }}) as reported_provider,
         {{ otel_text('response_model') }} as response_model,
-        {{ otel_text('model') }} as request_model,
+        trim(both '"' from {{ otel_text('model') }}) as request_model,
         if(response_model != '', response_model, request_model) as reported_model,
         {{ otel_text('response_id') }} as response_id,
         {% for field in [
@@ -87,7 +88,7 @@
             {{ otel_number('first_token_s') }} * 1000, {{ otel_number('first_token_ms') }}, toFloat64(first_event_ms)
         ) as time_to_first_token_ms,
         {{ otel_text('service_tier') }} as service_tier,
-        {{ otel_text('prompt_hash') }} as prompt_hash,
+        {{ otel_hash('prompt_hash') }} as prompt_hash,
         -- the tool
         {{ otel_text('tool_name') }} as said_tool_name,
         {{ otel_text('tool_call_id') }} as tool_call_id,
@@ -96,7 +97,7 @@
         {{ otel_text('agent') }} as said_agent,
         {{ otel_text('session_id') }} as session_id,
         {{ otel_text('run_id') }} as run_id,
-        {{ otel_text('actor_id') }} as actor_id,
+        {{ otel_hash('actor_id') }} as actor_id,
         {{ otel_text('route') }} as route,
         if(decided_environment != '', toString(decided_environment), {{ otel_text('environment') }}) as environment,
         if(reporting_service != '', toString(reporting_service), {{ otel_text('service') }}) as service,
@@ -147,6 +148,8 @@
             splitByChar(' ', operations[1]) as operation_words,
             multiIf(
                 is_pending, 'none',
+                -- Google ADK's span of tools that ran side by side, each of which has its own.
+                said_tool_name = '(merged tools)', 'none',
                 length(operations) > 0 and operation_words[2] = 'call'
                 and reported_model = '' and response_id = '' and reported_provider = ''
                 and coalesce(said_input_tokens, said_output_tokens, said_total_tokens) is null, 'step',
@@ -187,7 +190,21 @@
                 kind = 'embedding', toUInt64(0),
                 said_total_tokens >= said_input_tokens, toUInt64(said_total_tokens - said_input_tokens),
                 null
-            ) as output_without
+            ) as output_without,
+            -- A whole that is more than its two parts says what they leave out, whatever the convention.
+            toInt64(said_total_tokens) - said_input_tokens - said_output_tokens as left_out,
+            ifNull(
+                cached_tokens > 0
+                and (left_out = cached_tokens or left_out = cached_tokens + ifNull(said_reasoning_tokens, 0))
+                and left_out != ifNull(said_reasoning_tokens, 0),
+                false
+            ) as is_cache_left_out,
+            ifNull(
+                said_reasoning_tokens > 0
+                and (left_out = said_reasoning_tokens or left_out = cached_tokens + said_reasoning_tokens)
+                and left_out != cached_tokens,
+                false
+            ) as is_reasoning_left_out
         from classified
     ),
 
@@ -195,11 +212,20 @@
         select
             *,
             input_without + if(
-                (has_convention and not convention.5) or ifNull(cached_tokens > input_without, false), cached_tokens, toUInt64(0)
+                (has_convention and not convention.5)
+                or is_cache_left_out
+                or ifNull(cached_tokens > input_without, false),
+                cached_tokens,
+                toUInt64(0)
             ) as input_tokens,
-            output_without + if(
-                (has_convention and not convention.6) or ifNull(said_reasoning_tokens > output_without, false),
-                ifNull(said_reasoning_tokens, 0),
+            output_without + multiIf(
+                has_convention and not convention.6 and said_reasoning_tokens is null
+                and ifNull(left_out > 0, false) and not is_cache_left_out,
+                toUInt64(assumeNotNull(left_out)),
+                (has_convention and not convention.6)
+                or is_reasoning_left_out
+                or ifNull(said_reasoning_tokens > output_without, false),
+                ifNull(said_reasoning_tokens, toUInt64(0)),
                 toUInt64(0)
             ) as output_tokens
         from counted

@@ -22,7 +22,7 @@ spans as (
 
 logs as (
     select * from {{ ref('stg_otel__logs') }}
-    where {{ arrived('loaded_at') }} and {{ is_event_log('body') }}
+    where {{ arrived('loaded_at') }} and {{ is_event_log() }}
 ),
 
 final as (

@@ -29,7 +29,7 @@ logs as (
         *,
         {{ otel_body_map('body') }} as said_in_body
     from {{ ref('stg_otel__logs') }}
-    where {{ in_buckets('occurred_at') }} and {{ is_event_log('body') }}
+    where {{ in_buckets('occurred_at') }} and {{ is_event_log() }}
 ),
 
 records as (
@@ -55,7 +55,7 @@ records as (
             null,
             (toUnixTimestamp64Nano(first_token_at) - toUnixTimestamp64Nano(started_at)) / 1000000
         ) as first_event_ms,
-        cast(attributes as Map(String, String)) as attributes,
+        {{ otel_unfolded('cast(attributes as Map(String, String))') }} as attributes,
         resource_attributes,
         appended_at,
         loaded_at,

@@ -5,7 +5,6 @@ Real libraries are in tests/real; here are the cases that no library installed h
 
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Final
 
 import pytest
@@ -13,31 +12,13 @@ import pytest
 from ingest.settings import load_settings
 from ingest.warehouse import connect
 from tests.conftest import drop_databases
+from tests.integration.otel_models import points
+from tests.integration.otel_models.unlisted import AGENT_LOGS, UNLISTED
+from tests.integration.otel_models.words import AGENT, AT, ID, INFERENCE, chat
 from tests.support.models import Models
 from tests.support.otel_rows import Row, land, log, span
 from tests.support.shared import Engine
 
-# A quarter to the hour, so that what lasts longer ends in the next.
-AT: Final = int(datetime(2026, 11, 20, 10, 45, tzinfo=UTC).timestamp() * 1000)
-MODEL: Final = {"gen_ai.operation.name": "chat", "gen_ai.provider.name": "openai", "gen_ai.request.model": "gpt-4o"}
-
-
-def chat(inputs: int, outputs: int, **more: object) -> Mapping[str, object]:
-    """A call in OpenTelemetry's words; `more` with __ for dots."""
-    usage = {"gen_ai.usage.input_tokens": inputs, "gen_ai.usage.output_tokens": outputs}
-    return {**MODEL, **usage, **{name.replace("__", "."): value for name, value in more.items()}}
-
-
-INFERENCE: Final = {
-    "openinference.span.kind": "LLM",
-    "llm.model_name": "gpt-4o-2024-08-06",
-    "llm.system": "openai",
-    "llm.token_count.prompt": 100,
-    "llm.token_count.completion": 10,
-    "llm.token_count.prompt_details.cache_read": 40,
-}
-AGENT: Final = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "clerk"}
-ID: Final = {"gen_ai.response.id": "chatcmpl-AbCdEfGhIjKlMnOp"}
 SPANS: Final[Sequence[Row]] = [
     # Two genuine calls that look alike, at one time, by one instrumentation, and each told a second time by another.
     span("alike", "a1", AT, 1000, chat(100, 10), trace="x1", scope="one"),
@@ -107,14 +88,28 @@ def models(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     client = connect(settings.clickhouse, connect_timeout_s=5, request_timeout_s=60)
     made = Models(settings, client, "")
     made.set_up()
-    land(made, "traces", [*SPANS, *SPANS_OF_CYCLE, span("within", "a1", AT, 1000, chat(100, 10), trace="x1")])
+    land(
+        made, "traces", [*SPANS, *SPANS_OF_CYCLE, *UNLISTED, span("within", "a1", AT, 1000, chat(100, 10), trace="x1")]
+    )
     # A copy that comes again, and a child that comes before its parent, which makes of it a roll-up.
     land(made, "traces", SPANS[:4])
     land(made, "traces", [span("late", "c", AT + 10, 1000, chat(100, 10), parent="r")])
-    land(made, "logs", LOGS)
-    made.build("--select", "+int_agent_events")
+    land(made, "logs", [*LOGS, *AGENT_LOGS])
+    for kind, rows in (("histogram", points.HISTOGRAMS), ("sum", points.SUMS), ("gauge", points.GAUGES)):
+        land(made, f"metrics_{kind}", rows)
+    made.build(
+        "--select",
+        "+int_agent_events",
+        "otel_metrics_hourly",
+        "int_otel_points",
+        "int_otel_metric_hours",
+        "stg_otel__metrics",
+    )
+    for table, rows in points.COPIES.items():
+        land(made, table, rows)
+    land(made, "metrics_sum", points.LATE)
     land(made, "traces", [span("late", "r", AT, 2_000_000, {**chat(100, 10), **AGENT})])
-    made.build("--select", "+int_agent_events")
+    made.build("--select", "+int_agent_events", "otel_metrics_hourly", "int_otel_metric_hours")
     yield made
     drop_databases(settings)
     client.close()
@@ -142,6 +137,16 @@ def events(models: Models, workspace_id: str, event_type: str = "llm_call") -> l
         ("logs", [100]),
         ("within", [100]),
         ("late", [100]),
+        ("langfuse", [100, 300]),
+        ("mlflow", [100]),
+        ("litellm", [100]),
+        ("vercel", [100, 200]),
+        ("adk", [100]),
+        ("traceloop", [80, 100]),
+        ("strands", [50, 160]),
+        ("kernel", [100]),
+        ("crewai", [100, 100]),
+        ("claude", [7, 1504]),
     ],
 )
 def test_each_call_is_counted_once(models: Models, workspace_id: str, inputs: list[int]) -> None:
@@ -173,3 +178,36 @@ def test_logs_with_a_type_are_events(models: Models) -> None:
     (tool,) = events(models, "logs", "tool_call")
     (run,) = events(models, "logs", "agent_run_finished")
     assert (tool["tool_name"], tool["status"], run["status"]) == ("search", "error", "ok")
+
+
+@pytest.mark.parametrize(
+    ("workspace_id", "outputs"), [("adk", [35]), ("traceloop", [10, 35]), ("langfuse", [10, 10]), ("claude", [9, 90])]
+)
+def test_thoughts_that_an_instrumentation_leaves_out_are_output(
+    models: Models, workspace_id: str, outputs: list[int]
+) -> None:
+    assert sorted(int(str(row["output_tokens"])) for row in events(models, workspace_id)) == outputs
+
+
+def test_tools_are_told_once_and_a_cost_that_was_said_is_kept(models: Models) -> None:
+    assert sorted(str(row["tool_name"]) for row in events(models, "adk", "tool_call")) == ["fetch", "search"]
+    assert [row["tool_name"] for row in events(models, "claude", "tool_call")] == ["Bash"]
+    assert [str(row["cost_source"]) for row in events(models, "litellm")] == ["reported"]
+
+
+def test_metrics_are_added_by_the_hour_and_to_no_event(models: Models) -> None:
+    rows = models.rows("marts.otel_metrics_hourly", where=f"workspace_id = '{points.WORKSPACE}'")
+    found = [
+        (
+            row["metric_name"],
+            int(str(row["hour"])[11:13]),
+            row["total"],
+            row["observations"],
+            row["mean"],
+            row["last_value"],
+        )
+        for row in rows
+    ]
+    assert sorted(found, key=str) == sorted(points.EXPECTED, key=str)
+    assert {row["token_type"] for row in rows if row["metric_name"] == "gen_ai.client.token.usage"} == {"input"}
+    assert models.rows("intermediate.int_agent_events", where=f"workspace_id = '{points.WORKSPACE}'") == []
