@@ -1,274 +1,149 @@
 """Real libraries against a provider that counts: whatever reports a call, and how often, it is counted and priced once.
 
-Nothing is made by hand but the provider. Every scenario has a workspace of its own; all are built at once.
+The whole way: their own OTLP exporters, by HTTP and by gRPC, to a running `meterhouse serve`, Kafka, the loader, dbt.
+Nothing is made by hand but the provider. Every play has a workspace of its own; all are loaded and built at once.
 """
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Final
 
 import pytest
-from opentelemetry import trace
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from ingest.api.own_tokens import mint_token
+from ingest.kafka import KafkaAdmin
+from ingest.loader.service import LoadReport, run_loader
+from ingest.schema.engines import Layout
+from ingest.schema.migrate import migrate
 from ingest.settings import load_settings
 from ingest.warehouse import connect
-from tests.conftest import drop_databases
+from tests.conftest import Broker, drop_databases, remove_topics
 from tests.real import standin
-from tests.support import otel_rows
+from tests.real.plays import PLAYS
+from tests.real.stage import House, Stage
+from tests.support.door import start_door
 from tests.support.models import Models
 from tests.support.shared import Engine
 
-ASK: list[Any] = [{"role": "user", "content": "hello"}]
 Row = Mapping[str, object]
-
-
-@contextmanager
-def instrumented(*libraries: str) -> Iterator[None]:
-    """OpenAI's SDK under OpenTelemetry's instrumentation, OpenInference's, or both."""
-    from openinference.instrumentation.openai import OpenAIInstrumentor as OpenInference
-    from opentelemetry.instrumentation.openai_v2 import OpenAIInstrumentor as OpenTelemetry
-
-    with ExitStack() as stack:
-        for name in libraries:
-            made = OpenInference() if name == "openinference" else OpenTelemetry()  # type: ignore[no-untyped-call]  # the library has no types
-            made.instrument()
-            stack.callback(made.uninstrument)
-        yield
-
-
-def openai_calls(url: str) -> None:
-    """One plain, one streamed with usage, one refused."""
-    import openai
-
-    with openai.OpenAI(base_url=f"{url}/v1", api_key="x", max_retries=0) as client:
-        client.chat.completions.create(model="gpt-4o", messages=ASK)
-        list(
-            client.chat.completions.create(
-                model="gpt-4o", messages=ASK, stream=True, stream_options={"include_usage": True}
-            )
-        )
-        with pytest.raises(openai.RateLimitError):
-            client.chat.completions.create(model="fail", messages=ASK)
-
-
-def opentelemetry_only(url: str) -> None:
-    with instrumented("opentelemetry"):
-        openai_calls(url)
-
-
-def openinference_only(url: str) -> None:
-    with instrumented("openinference"):
-        openai_calls(url)
-
-
-def both_on_openai(url: str) -> None:
-    with instrumented("opentelemetry", "openinference"):
-        openai_calls(url)
-
-
-def silent_stream(url: str) -> None:
-    """A stream of which nobody learns the usage is a call without tokens, once, however many report it."""
-    import openai
-
-    with (
-        instrumented("opentelemetry", "openinference"),
-        openai.OpenAI(base_url=f"{url}/v1", api_key="x") as client,
-    ):
-        list(client.chat.completions.create(model="gpt-4o", messages=ASK, stream=True))
-
-
-def agent_and_two_instrumentations(url: str) -> None:
-    """pydantic-ai's own spans around the SDK's, twice instrumented, with a tool, in two turns of a conversation."""
-    from pydantic_ai import Agent
-    from pydantic_ai.models.openai import OpenAIChatModel
-    from pydantic_ai.providers.openai import OpenAIProvider
-
-    model = OpenAIChatModel("gpt-4o", provider=OpenAIProvider(base_url=f"{url}/v1", api_key="x"))
-    clerk = Agent(model, name="clerk")
-
-    @clerk.tool_plain
-    def look_up() -> str:
-        """Looks something up."""
-        return "found"
-
-    Agent.instrument_all()
-    try:
-        with instrumented("opentelemetry", "openinference"):
-            first = clerk.run_sync("hello")
-            clerk.run_sync("again", message_history=first.all_messages())
-    finally:
-        Agent.instrument_all(False)
-
-
-def agent_over_anthropic(url: str) -> None:
-    """A framework's span and one of the SDK itself, which since 2.x reports without any instrumentation."""
-    import anthropic
-    from pydantic_ai import Agent
-    from pydantic_ai.models.anthropic import AnthropicModel
-    from pydantic_ai.providers.anthropic import AnthropicProvider
-
-    Agent.instrument_all()
-    try:
-        Agent(
-            AnthropicModel("claude-sonnet-4-5", provider=AnthropicProvider(base_url=url, api_key="x")), name="clo"
-        ).run_sync("hello")
-    finally:
-        Agent.instrument_all(False)
-    with (
-        anthropic.Anthropic(base_url=url, api_key="x") as client,
-        client.messages.stream(model="claude-sonnet-4-5", max_tokens=9, messages=ASK) as stream,
-    ):
-        list(stream)
-
-
-SCENARIOS: dict[str, Callable[[str], None]] = {
-    one.__name__: one
-    for one in (
-        opentelemetry_only,
-        openinference_only,
-        both_on_openai,
-        silent_stream,
-        agent_and_two_instrumentations,
-        agent_over_anthropic,
-    )
-}
-
-
-def failing_tool() -> None:
-    """pydantic-ai's test model calls every tool; this one fails."""
-    from pydantic_ai import Agent
-    from pydantic_ai.models.test import TestModel
-
-    tester = Agent(TestModel(), name="tester")
-
-    @tester.tool_plain
-    def break_down() -> str:
-        """Always fails."""
-        raise ValueError("broken")
-
-    Agent.instrument_all()
-    try:
-        with pytest.raises(ValueError, match="broken"):
-            tester.run_sync("hello")
-    finally:
-        Agent.instrument_all(False)
-
-
-def graph() -> None:
-    """LangGraph with a fake model and a tool, under OpenInference."""
-    from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
-    from langchain_core.messages import AIMessage, HumanMessage
-    from langchain_core.tools import tool
-    from langgraph.graph import END, START, MessagesState, StateGraph
-    from langgraph.prebuilt import ToolNode
-    from openinference.instrumentation.langchain import LangChainInstrumentor
-
-    @tool
-    def look_up(q: str) -> str:
-        """Looks something up."""
-        return q
-
-    def said(number: int, **more: Any) -> AIMessage:
-        usage = {"input_tokens": 100 * number, "output_tokens": 10 * number, "total_tokens": 110 * number}
-        return AIMessage(content="", usage_metadata=usage, **more)
-
-    call = {"name": "look_up", "args": {"q": "x"}, "id": "call_1"}
-    model = GenericFakeChatModel(messages=iter([said(1, tool_calls=[call]), said(2)]))
-
-    def think(state: MessagesState) -> dict[str, Any]:
-        return {"messages": [model.invoke(state["messages"])]}
-
-    def onward(state: MessagesState) -> str:
-        return "tools" if getattr(state["messages"][-1], "tool_calls", None) else END
-
-    made = StateGraph(MessagesState)
-    made.add_node("think", think)
-    made.add_node("tools", ToolNode([look_up]))
-    made.add_edge(START, "think")
-    made.add_conditional_edges("think", onward)
-    made.add_edge("tools", "think")
-    instrumentor = LangChainInstrumentor()
-    instrumentor.instrument()
-    try:
-        made.compile().invoke(MessagesState(messages=[HumanMessage("hello")]))  # type: ignore[arg-type]  # untyped
-    finally:
-        instrumentor.uninstrument()
+MARTS: Final = ("llm_daily", "tool_reliability", "agent_health_daily", "usage_conformance_daily", "otel_metrics_hourly")
+# The test model makes its usage up, and nobody learns that of a silent stream.
+COUNTED: Final = [name for name in PLAYS if name not in ("failing_tool", "silent_stream")]
+# These tell no cached tokens, so all of the input is priced as such.
+WITHOUT_CACHE: Final = ("opentelemetry_only",)
 
 
 @dataclass(frozen=True)
 class Told:
-    """The built warehouse, and by scenario what the provider served."""
+    """The built warehouse, by play what happened on its stage, and what the loader says it landed."""
 
     models: Models
-    served: Mapping[str, list[standin.Served]]
+    stages: Mapping[str, Stage]
+    loaded: LoadReport
 
-    def events(self, workspace_id: str, event_type: str) -> list[Row]:
-        where = f"workspace_id = '{workspace_id}' and event_type = '{event_type}'"
+    def served(self, play: str) -> list[standin.Served]:
+        return self.stages[play].provider.calls
+
+    def mart(self, name: str, play: str, columns: str = "*") -> list[Row]:
+        return list(self.models.rows(f"marts.{name}", columns, f"workspace_id = '{play}'"))
+
+    def events(self, play: str, event_type: str) -> list[Row]:
+        where = f"workspace_id = '{play}' and event_type = '{event_type}'"
         return list(self.models.rows("intermediate.int_agent_events", where=where))
 
 
 @pytest.fixture(scope="module")
-def told(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
-    exporter = InMemorySpanExporter()
-    provider = TracerProvider(resource=Resource({"service.name": "shop"}))
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    trace.set_tracer_provider(provider)
-    served: dict[str, list[standin.Served]] = {}
-    rows: list[Row] = []
-    for name, play in SCENARIOS.items():
-        with standin.running() as server:
-            play(server.url)
-            served[name] = server.calls
-        rows += otel_rows.from_sdk(exporter.get_finished_spans(), name)
-        exporter.clear()
-    for work in (failing_tool, graph):
-        work()
-        rows += otel_rows.from_sdk(exporter.get_finished_spans(), work.__name__)
-        exporter.clear()
+def told(engine: Engine, broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
+    folder, prefix = tmp_path_factory.mktemp("real"), f"t{uuid.uuid4().hex[:10]}_"
     settings = load_settings(
-        home=tmp_path_factory.mktemp("real"), clickhouse_url=engine.url, database_prefix=f"t{uuid.uuid4().hex[:10]}_"
-    )
+        home=folder, clickhouse_url=engine.url, kafka_bootstrap=broker.bootstrap, database_prefix=prefix,
+        topic_prefix=prefix, consumer_group=f"{prefix}loader", metrics_port=0, batch_age_s=0.2,
+        kafka_options={"session.timeout.ms": "6000", "heartbeat.interval.ms": "1500"},
+    )  # fmt: skip
+    tokens = {name: mint_token(folder / "keys.json", name, 1) for name in PLAYS}
+    door = start_door(folder, broker.bootstrap, prefix=prefix)
+    house, stages = House(door, tokens), dict[str, Stage]()
+    for name, (protocol, play) in PLAYS.items():
+        with house.playing(name, protocol) as stage:
+            play(stage)
+        stages[name] = stage
+    door.server.stop()
     client = connect(settings.clickhouse, connect_timeout_s=5, request_timeout_s=60)
+    migrate(client, Layout(prefix, "", settings.retention_days))
     models = Models(settings, client, "")
-    models.set_up()
-    otel_rows.land(models, "traces", rows)
-    models.build("--select", "+llm_daily", "+usage_conformance_daily", "+int_agent_runs")
-    yield Told(models, served)
+    # The loader waits for its group for as long as dbt reads the project.
+    with ThreadPoolExecutor(1) as aside:
+        loading = aside.submit(run_loader, settings, drain=True)
+        models.set_up()
+        loaded = loading.result()
+    models.build("--select", *(f"+{mart}" for mart in MARTS))
+    yield Told(models, stages, loaded)
     drop_databases(settings)
+    remove_topics(settings)
     client.close()
 
 
-@pytest.mark.parametrize("scenario", [name for name in SCENARIOS if name != "silent_stream"])
-def test_calls_and_tokens_are_what_the_provider_counted(told: Told, scenario: str) -> None:
-    calls, served = told.events(scenario, "llm_call"), told.served[scenario]
+def test_every_message_of_the_front_door_landed(told: Told) -> None:
+    settings = told.models.settings
+    with KafkaAdmin(settings.bootstrap, settings.kafka_options) as admin:
+        names = [settings.topic(f"otlp_{signal}") for signal in ("traces", "logs", "metrics")]
+        held = sum(marks.high - marks.low for marks in admin.watermarks(names).values())
+    assert (told.loaded.messages, told.loaded.rejected, told.loaded.lost) == (held, 0, 0)
+    assert held >= len(PLAYS)
+
+
+@pytest.mark.parametrize("play", COUNTED)
+def test_calls_tokens_and_errors_are_what_the_provider_counted(told: Told, play: str) -> None:
+    calls, served = told.events(play, "llm_call"), told.served(play)
     counted = sorted((row["input_tokens"] or 0, row["output_tokens"] or 0) for row in calls)
     assert counted == sorted((one.input_tokens, one.output_tokens) for one in served)
-    assert sum(row["status"] == "error" for row in calls) == sum(one.input_tokens == 0 for one in served)
+    columns = "sum(calls), sum(errors), sum(ifNull(input_tokens, 0)), sum(ifNull(output_tokens, 0))"
+    (daily,) = told.mart("llm_daily", play, columns)
+    refused = sum(one.input_tokens == 0 for one in served)
+    tokens = sum(one.input_tokens for one in served), sum(one.output_tokens for one in served)
+    assert tuple(daily.values()) == (len(served), refused, *tokens)
 
 
-@pytest.mark.parametrize(
-    "scenario", ["openinference_only", "both_on_openai", "agent_and_two_instrumentations", "agent_over_anthropic"]
-)
-def test_the_price_is_that_of_the_best_informed_report(told: Told, scenario: str) -> None:
+@pytest.mark.parametrize("play", COUNTED)
+def test_the_price_is_that_of_the_best_informed_report(told: Told, play: str) -> None:
     # Today's list prices, USD a million tokens: input, read from the cache, written to it, output.
     rates = {"openai": ("2.5", "1.25", "0", "10"), "anthropic": ("3", "0.3", "3.75", "15")}
     expected = Decimal(0)
-    for one in told.served[scenario]:
+    for one in told.served(play):
         if one.input_tokens:
             plain, read, write, out = (Decimal(rate) / 1_000_000 for rate in rates[one.provider])
             written = standin.WRITTEN if one.provider == "anthropic" else 0
-            expected += (one.input_tokens - standin.CACHED - written) * plain + one.output_tokens * out
-            expected += standin.CACHED * read + written * write
-    daily = told.models.rows("marts.llm_daily", "calls, cost_usd", where=f"workspace_id = '{scenario}'")
-    assert sum((Decimal(str(row["cost_usd"] or 0)) for row in daily), Decimal(0)) == expected
-    assert sum(int(str(row["calls"])) for row in daily) == len(told.served[scenario])
+            cached = 0 if play in WITHOUT_CACHE else standin.CACHED
+            expected += (one.input_tokens - cached - written) * plain + one.output_tokens * out
+            expected += cached * read + written * write
+    assert expected > 0
+    daily = told.mart("llm_daily", play, "sum(cost_usd) as cost")
+    assert [Decimal(str(row["cost"])) for row in daily] == [expected]
+
+
+@pytest.mark.parametrize("play", PLAYS)
+def test_tools_are_what_they_counted_themselves(told: Told, play: str) -> None:
+    expected = Counter((one.name, one.is_ok) for one in told.stages[play].tools)
+    found: Counter[tuple[str, bool]] = Counter()
+    for row in told.mart("tool_reliability", play):
+        # A tool that timed out failed.
+        for name, is_ok in (("success", True), ("failure", False), ("timeout", False)):
+            found[str(row["tool_name"]), is_ok] += int(str(row[name]))
+    assert +found == expected
+
+
+@pytest.mark.parametrize("play", PLAYS)
+def test_runs_ended_as_their_agents_say(told: Told, play: str) -> None:
+    expected = Counter((one.name, one.is_ok) for one in told.stages[play].runs)
+    found: Counter[tuple[str, bool]] = Counter()
+    for row in told.mart("agent_health_daily", play):
+        for name, is_ok in (("ok_runs", True), ("failed_runs", False)):
+            found[str(row["agent"]), is_ok] += int(str(row[name]))
+    assert +found == expected
 
 
 def test_a_stream_without_usage_is_one_call_without_tokens(told: Told) -> None:
@@ -278,38 +153,50 @@ def test_a_stream_without_usage_is_one_call_without_tokens(told: Told) -> None:
     ]
 
 
-def test_an_agents_tools_and_runs_are_counted_and_carry_its_name(told: Told) -> None:
-    scenario = "agent_and_two_instrumentations"
-    assert [row["tool_name"] for row in told.events(scenario, "tool_call")] == ["look_up"]
-    runs = told.models.rows("intermediate.int_agent_runs", where=f"workspace_id = '{scenario}'")
-    assert [(row["agent"], row["run_status"]) for row in runs] == [("clerk", "ok"), ("clerk", "ok")]
+def test_calls_of_one_conversation_carry_its_session(told: Told) -> None:
+    play = "agent_and_two_instrumentations"
+    runs = told.models.rows("intermediate.int_agent_runs", where=f"workspace_id = '{play}'")
     assert sorted(int(str(row["llm_calls"])) for row in runs) == [1, 2]
-    assert len({row["session_id"] for row in told.events(scenario, "llm_call")}) == 1
+    assert len({row["session_id"] for row in told.events(play, "llm_call")}) == 1
 
 
-def test_a_failing_tool_fails_its_run(told: Told) -> None:
+def test_a_failing_tool_says_why_and_fails_its_run(told: Told) -> None:
     (tool,) = told.events("failing_tool", "tool_call")
     (run,) = told.events("failing_tool", "agent_run_finished")
-    assert (tool["tool_name"], tool["status"], tool["error_type"]) == ("break_down", "error", "ValueError")
-    assert (run["agent"], run["status"]) == ("tester", "error")
+    assert (tool["status"], tool["error_type"], tool["run_id"]) == ("error", "ValueError", run["run_id"])
+    assert len(told.events("failing_tool", "llm_call")) == 1
 
 
-def test_a_graph_is_one_run_with_its_calls_and_its_tool(told: Told) -> None:
-    calls = told.events("graph", "llm_call")
-    assert sorted((row["input_tokens"], row["output_tokens"]) for row in calls) == [(100, 10), (200, 20)]
-    assert [row["tool_name"] for row in told.events("graph", "tool_call")] == ["look_up"]
+def test_a_graph_is_one_run_with_its_calls(told: Told) -> None:
     (run,) = told.events("graph", "agent_run_finished")
-    assert run["agent"] == "LangGraph"
-    assert {row["run_id"] for row in calls} == {run["run_id"]}
+    assert {row["run_id"] for row in told.events("graph", "llm_call")} == {run["run_id"]}
+
+
+def test_a_programs_log_is_a_run_and_its_plain_words_stay_outside(told: Told) -> None:
+    kinds = ("agent_run_started", "llm_call", "tool_call", "error", "agent_run_finished")
+    rows = {kind: told.events("logging_handler", kind) for kind in kinds}
+    assert [len(rows[kind]) for kind in kinds] == [1, 1, 2, 1, 1]
+    assert {row["run_id"] for found in rows.values() for row in found} == {"r1"}
+    where = "workspace_id = 'logging_handler'"
+    database = told.models.settings.database("raw")
+    bodies = told.models.client.query(f"select Body from {database}.otel_logs where {where}").result_rows
+    assert len(bodies) == 7
+    assert not [body for (body,) in bodies if "plain words" in body]
+
+
+def test_what_an_instrumentation_measured_itself_is_beside_the_events_and_equal(told: Told) -> None:
+    where = "workspace_id = 'opentelemetry_only' and metric_name = 'gen_ai.client.token.usage'"
+    (row,) = told.models.rows("marts.otel_metrics_hourly", "sum(total) as tokens", where)
+    assert row["tokens"] == sum(one.input_tokens + one.output_tokens for one in told.served("opentelemetry_only"))
 
 
 def test_conformance_says_what_was_not_counted(told: Told) -> None:
-    where = "workspace_id = 'agent_and_two_instrumentations'"
-    rows = told.models.rows("marts.usage_conformance_daily", where=where)
+    rows = told.mart("usage_conformance_daily", "agent_and_two_instrumentations")
     assert sum(int(str(row["calls"])) for row in rows) == 3
     assert sum(int(str(row["twins_skipped"])) for row in rows) == 6
     assert sum(int(str(row["roll_ups_skipped"])) for row in rows) == 2
-    (agent,) = [row for row in rows if row["scope_name"] == "pydantic-ai"]
-    assert agent["roll_up_tokens"] == agent["leaf_tokens"]
-    assert agent["suspected_inflation_share"] == 0
+    agents = [row for row in rows if row["scope_name"] == "pydantic-ai"]
+    assert agents
+    assert sum(int(str(row["roll_up_tokens"])) - int(str(row["leaf_tokens"])) for row in agents) == 0
+    assert {row["suspected_inflation_share"] for row in agents} == {0}
     assert all(row["unknown_attributes"] == [] for row in rows)

@@ -1,15 +1,13 @@
-"""Rows of raw.otel_* as the loader would land them: from spans of the OpenTelemetry SDK, or from a few words of a test.
+"""Rows of raw.otel_* as the loader would land them, from a few words of a test.
 
 Attributes become text as the Collector's exporter makes it. Each landing is one insert, so its rows share a _loaded_at.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from itertools import count
 from typing import Final
-
-from opentelemetry.sdk.trace import ReadableSpan
 
 from ingest.warehouse import insert_settings
 from tests.support.models import Models
@@ -29,40 +27,6 @@ def text(value: object) -> str:
 def moment(nanoseconds: int) -> str:
     """A DateTime64(9) of epoch nanoseconds."""
     return f"{nanoseconds // NANOS}.{nanoseconds % NANOS:09d}"
-
-
-def from_sdk(spans: Iterable[ReadableSpan], workspace_id: str) -> list[Row]:
-    """Finished spans as rows of raw.otel_traces."""
-    rows: list[Row] = []
-    for one in spans:
-        context, scope = one.get_span_context(), one.instrumentation_scope
-        assert context is not None
-        assert scope is not None
-        assert one.start_time is not None
-        assert one.end_time is not None
-        resource = {name: text(value) for name, value in one.resource.attributes.items()}
-        rows.append({
-            "Timestamp": moment(one.start_time),
-            "TraceId": f"{context.trace_id:032x}",
-            "SpanId": f"{context.span_id:016x}",
-            "ParentSpanId": "" if one.parent is None else f"{one.parent.span_id:016x}",
-            "SpanName": one.name,
-            "SpanKind": one.kind.name.title(),
-            "ServiceName": resource.get("service.name", ""),
-            "ResourceAttributes": resource,
-            "ScopeName": scope.name,
-            "ScopeVersion": scope.version or "",
-            "SpanAttributes": {name: text(value) for name, value in (one.attributes or {}).items()},
-            "Duration": one.end_time - one.start_time,
-            "StatusCode": one.status.status_code.name.title(),
-            "Events.Timestamp": [moment(event.timestamp) for event in one.events],
-            "Events.Name": [event.name for event in one.events],
-            "Events.Attributes": [
-                {name: text(value) for name, value in (event.attributes or {}).items()} for event in one.events
-            ],
-            "workspace_id": workspace_id,
-        })  # fmt: skip
-    return rows
 
 
 def span(
