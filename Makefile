@@ -38,7 +38,7 @@ browser: $(STAMP) ## Drive Dagster's page of a whole stack in a headless Chromiu
 	METERHOUSE_REQUIRE_CHROMIUM=1 $(BIN)/python -m pytest $(ARGS) tests/orchestration/browser
 
 incidents: $(STAMP) ## Play a day's incidents and count what people are told
-	$(BIN)/python -m pytest -m incidents $(ARGS) tests/integration/dbt/test_incidents.py
+	$(BIN)/python -m pytest -m incidents $(ARGS) tests/integration/dbt/test_incidents*.py
 
 lint: $(STAMP) ## Check style (ruff, sqlfluff), types (mypy --strict) and what every model keeps (dbt-bouncer)
 	$(BIN)/ruff check .

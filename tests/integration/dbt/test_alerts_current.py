@@ -4,7 +4,7 @@ import threading
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -68,6 +68,16 @@ def test_a_rule_stands_in_alerts_current_once_it_is_built_and_goes_when_it_does_
     assert judged.rows("marts.alert_budget_hard", "subject, value") == [
         {"subject": "day budget of the workspace", "value": 150.0}
     ]
+
+
+def test_after_the_clock_was_set_back_the_newest_evaluation_is_the_newest_all_the_same(judged: Models) -> None:
+    before = _judged_at(judged)["pipeline_behind"]
+    judged.variables["now"] = (before - timedelta(hours=1)).strftime("%Y-%m-%d %H:%M:%S")
+    try:
+        judged.build("-s", "alert_pipeline_behind")
+    finally:
+        del judged.variables["now"]
+    assert _judged_at(judged)["pipeline_behind"] > before
 
 
 def test_a_rule_that_cannot_be_judged_keeps_what_it_said_and_hides_no_other(judged: Models) -> None:
