@@ -6,6 +6,7 @@ changes the wall's and not these. Twice, with a hundredth of the events first: w
 """
 
 import argparse
+import logging
 import os
 import sys
 import tempfile
@@ -17,8 +18,9 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
+import structlog
 from clickhouse_connect.driver.client import Client
-from dagster import DagsterInstance, SensorDefinition, build_sensor_context
+from dagster import DagsterInstance, RepositoryDefinition, SensorDefinition, build_sensor_context
 from rich.console import Console
 from rich.table import Table
 
@@ -59,12 +61,11 @@ class Measured:
         return all(one.cpu_s <= MOST_S for one in self.ticks.values())
 
 
-def sensors() -> list[SensorDefinition]:
-    """Every sensor there is. Definitions load where METERHOUSE_ENVIRONMENT is set."""
+def repository() -> RepositoryDefinition:
+    """Everything defined. Definitions load where METERHOUSE_ENVIRONMENT is set."""
     from orchestration.definitions import definitions
 
-    found = definitions.get_repository_def().sensor_defs
-    return sorted((one for one in found if isinstance(one, SensorDefinition)), key=lambda one: one.name)
+    return definitions.get_repository_def()
 
 
 def fill(house: House) -> None:
@@ -143,7 +144,13 @@ def land(house: House, first: int, events: int) -> None:
     )
 
 
-def measure_sensor(one: SensorDefinition, settings: Settings, instance: DagsterInstance, engine_pid: int) -> Ticks:
+def measure_sensor(
+    one: SensorDefinition,
+    everything: RepositoryDefinition,
+    settings: Settings,
+    instance: DagsterInstance,
+    engine_pid: int,
+) -> Ticks:
     """A few ticks, one after the other, each half a minute later."""
     from orchestration.lib.resources import Clock, MeterhouseResource
 
@@ -152,6 +159,7 @@ def measure_sensor(one: SensorDefinition, settings: Settings, instance: DagsterI
         with build_sensor_context(
             cursor=cursor,
             instance=instance,
+            repository_def=everything,
             resources={
                 "meterhouse": MeterhouseResource.of(settings),
                 "clock": Clock(at=minutes(number / 2).isoformat()),
@@ -162,7 +170,7 @@ def measure_sensor(one: SensorDefinition, settings: Settings, instance: DagsterI
             wall_s = time.monotonic() - began
             engine_s = cpu_seconds(engine_pid) - engine_s
             spent.append((time.process_time() - own_s + engine_s, engine_s, wall_s))
-            cursor, said = context.cursor, tick.skip_message or f"{len(tick.run_requests or [])} runs asked for"
+            cursor, said = tick.cursor, tick.skip_message or f"{len(tick.run_requests or [])} runs asked for"
     # The first reads modules and opens files.
     cpu_s, engine_cpu_s, wall_s = (median(figures) for figures in zip(*spent[1:], strict=True))
     return Ticks(one.name, cpu_s, engine_cpu_s, wall_s, said)
@@ -171,6 +179,7 @@ def measure_sensor(one: SensorDefinition, settings: Settings, instance: DagsterI
 def measure(folder: Path, console: Console, events: int = EVENTS) -> list[Measured]:
     """A hundredth of the events, then all; the engine is started and stopped here."""
     os.environ.setdefault("METERHOUSE_ENVIRONMENT", "dev")
+    logging.getLogger("dagster").setLevel(logging.WARNING)
     port = free_port()
     engine = stand.start_engine(folder / "engine", port)
     try:
@@ -186,7 +195,9 @@ def measure(folder: Path, console: Console, events: int = EVENTS) -> list[Measur
             for size in (events // 100, events):
                 land(house, landed, size)
                 landed = size
-                ticks = [measure_sensor(one, settings, instance, engine.pid) for one in sensors()]
+                everything = repository()
+                every = sorted(everything.sensor_defs, key=lambda one: one.name)
+                ticks = [measure_sensor(one, everything, settings, instance, engine.pid) for one in every]
                 found.append(Measured(size, {one.sensor: one for one in ticks}))
                 console.print(f"sensors: ticks over {size:,} events measured at {datetime.now(UTC):%H:%M:%S}")
         client.close()
@@ -212,6 +223,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.sensors", description=__doc__)
     parser.add_argument("--events", type=int, default=EVENTS, help="events in raw")
     given = parser.parse_args()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     console = Console(highlight=False, soft_wrap=True)
     with tempfile.TemporaryDirectory(prefix="meterhouse-bench-") as made:
         found = measure(Path(made), console, given.events)
