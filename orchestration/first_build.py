@@ -166,13 +166,13 @@ def first_build(settings: Settings, console: Console) -> None:
     missing = [key for key, is_built in assets.items() if not is_built]
     if missing:
         run_id = _unfinished(address) or _launch(address, missing)
-        _is_under_way(settings)
         console.print(
             f"Dagster builds {len(missing)} of {len(assets)} assets for the first time, which takes a minute or two: "
             f"{address}/runs/{run_id}",
             markup=False,
         )
         failures = _follow(address, run_id, len(missing), console)
+        _has_ended(settings)
         missing = [key for key, is_built in _assets(address).items() if not is_built]
         if missing:
             why = f": {failures[0]}" if failures else ""
@@ -180,12 +180,15 @@ def first_build(settings: Settings, console: Console) -> None:
                 f"The stack is up, but {len(missing)} of {len(assets)} assets were not built, first "
                 f"{_name(missing[0])}{why}. See {address}/runs/{run_id}; `meterhouse up` tries those again."
             )
-    _is_under_way(settings)
+    _has_ended(settings)
     console.print(f"Dagster: {address} (all {len(assets)} assets have been materialized)", markup=False)
 
 
-def _is_under_way(settings: Settings) -> None:
-    """Lets schedules and sensors start what they start; as long as the first build goes on, they wait for that run."""
+def _has_ended(settings: Settings) -> None:
+    """Lets schedules and sensors start what they start, also where something could not be built.
+
+    Not before: an `up` that is killed, and the code server with it, leaves a home in which nothing can be built on yet.
+    """
     (dagster_home(settings) / NOTHING_BUILT).unlink(missing_ok=True)
 
 

@@ -24,7 +24,7 @@ from ingest.settings import load_settings
 HOST: Final = "127.0.0.1"
 LOCATION: Final = "meterhouse"
 MODULE: Final = "orchestration.definitions"
-# Lies in a home that is new until the build of everything is in the queue: till then no family has what it stands on.
+# Lies in a home that is new until the build of everything has ended: till then no family has what it stands on.
 NOTHING_BUILT: Final = "nothing-built-yet"
 _INSTANCE_YAML: Final = Path(__file__).with_name("dagster.yaml")
 _PR_SET_PDEATHSIG: Final = 1

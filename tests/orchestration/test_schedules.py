@@ -77,7 +77,7 @@ def test_while_all_is_built_for_the_first_time_no_family_starts_for_what_it_stan
             assert f"everything {first.run_id[:8]}" in str(ticked.skip_message)
 
 
-def test_in_a_home_that_is_new_no_family_starts_before_the_build_of_everything_is_in_the_queue() -> None:
+def test_in_a_home_that_is_new_no_family_starts_before_the_build_of_everything_has_ended() -> None:
     with instance_for_test() as instance:
         marker = Path(instance.root_directory) / NOTHING_BUILT
         marker.touch()
@@ -87,6 +87,19 @@ def test_in_a_home_that_is_new_no_family_starts_before_the_build_of_everything_i
         assert "the first build" in str(ticked.skip_message)
         marker.unlink()
         assert SCHEDULES[0].evaluate_tick(context).run_requests
+
+
+@pytest.mark.parametrize(
+    ("status", "starts"), [(DagsterRunStatus.FAILURE, False), (DagsterRunStatus.SUCCESS, True)], ids=["died", "ended"]
+)
+def test_families_start_without_up_once_the_build_it_began_has_ended_well_and_not_where_that_died(
+    status: DagsterRunStatus, starts: bool
+) -> None:
+    with instance_for_test() as instance:
+        (Path(instance.root_directory) / NOTHING_BUILT).touch()
+        create_run_for_test(instance, job_name="everything", status=status, tags={FIRST_BUILD_TAG: "true"})
+        context = build_schedule_context(instance, NOW, repository_def=definitions.get_repository_def())
+        assert bool(SCHEDULES[0].evaluate_tick(context).run_requests) is starts
 
 
 def test_marts_are_started_when_something_landed_and_not_again_when_nothing_did() -> None:

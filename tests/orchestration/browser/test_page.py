@@ -153,6 +153,8 @@ def test_up_that_was_killed_midway_ends_at_the_next_try_with_all_built_once_and_
     assert [one for one in assets if not one.asset_materializations] == []
     builds = [run.status for run in house.runs(tags=[{"key": TAG, "value": "true"}])]
     assert builds == ["SUCCESS", "FAILURE"]  # the one that died holds nothing back, and is told to have failed
+    # Nothing was tried meanwhile on tables that were not there yet.
+    assert house.runs(statuses=["FAILURE"], tags=[{"key": "meterhouse/build", "value": "arrivals"}])[1:] == []
 
 
 def test_up_again_starts_and_builds_nothing(house: House) -> None:
