@@ -13,6 +13,7 @@ import urllib.request
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -67,6 +68,7 @@ class Tokens:
         self._is_url = urlsplit(source).scheme in ("http", "https")
         self._keys: dict[str, jwt.PyJWK] = {}
         self._read_at = float("-inf")
+        self._is_away = False
         self._reading = asyncio.Lock()
         self._known: OrderedDict[bytes, tuple[Credential, float]] = OrderedDict()
         if self._is_url and urlsplit(source).scheme == "http" and urlsplit(source).hostname not in _LOOPBACK:
@@ -111,6 +113,9 @@ class Tokens:
         if (found is None and age > _REREAD_EVERY_S) or age > _KEEP_S:
             await self._reread()
             found = self._find(key_id)
+        if found is None and self._is_away:
+            # Nobody can say that the token is bad: its sender is to come again, not to give up.
+            raise overloaded("jwks_away", "The keys for bearer tokens cannot be read now.", 5.0)
         if found is None:
             raise _not_good("its key is not in the JWKS")
         return found
@@ -129,10 +134,10 @@ class Tokens:
                 read = _fetch if self._is_url else _read_file
                 self._keys = _parse(await asyncio.to_thread(read, self._source), self._source)
                 self._known.clear()  # a key that was withdrawn takes its tokens along
-            except (MeterhouseError, OSError, ValueError) as error:
+                self._is_away = False
+            except (MeterhouseError, OSError, ValueError, HTTPException) as error:
+                self._is_away = True
                 log.warning("front_door_jwks_not_read", reason=type(error).__name__, kept=len(self._keys))
-                if not self._keys:
-                    raise overloaded("jwks_away", "The keys for bearer tokens cannot be read now.", 5.0) from None
 
 
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
