@@ -12,7 +12,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -34,6 +36,8 @@ _RESULTS = Path(__file__).parent / "results.json"
 # follow one another at once and nothing is being inserted meanwhile: five minutes' worth is to be five minutes' worth.
 _FLAGS: Final = ("--quiet", "--vars", '{"visibility_lag_s": 0}')
 _MERGED_WITHIN_S: Final = 120.0
+_INSERTS_AHEAD: Final = 2
+_TOLD_EVERY: Final = 1_000_000
 _DBT: Final = (sys.executable, "-m", "dbt.cli.main")
 
 # By model, from the comment that dbt puts before its statements.
@@ -64,13 +68,14 @@ def measure(
         for size in sizes:
             places.append(_open(folder / f"models{size}"))  # noqa: PERF401  # an engine that does not start stops the rest
         console.print(f"models: landing {' and '.join(f'{size:,}' for size in sizes)} events")
-        later = _land_history(places, sizes, rounds)
+        later = _land_history(places, sizes, rounds, console)
         parsing = _parsing(places[0].settings)
         houses = []
         for size, place in zip(sizes, places, strict=True):
             _build(place, ["seed", *_FLAGS])
             # What was just landed is merged first; a build is not to pay for that.
             _settle(place.client)
+            console.print(f"models: building {size:,} events whole")
             whole = _build(place, ["run", "--full-refresh", *_FLAGS], others=places)
             console.print(
                 f"models: {size:,} events built whole in {whole.seconds:.1f} s, {whole.nodes_s:.1f} s in models"
@@ -115,16 +120,29 @@ def _open(folder: Path) -> _Place:
     return _Place(engine, client, settings)
 
 
-def _land_history(places: Sequence[_Place], sizes: Sequence[int], rounds: int) -> list[Sequence[bytes]]:
-    """Lands the histories as they are simulated; the lines of each increment."""
+def _land_history(
+    places: Sequence[_Place], sizes: Sequence[int], rounds: int, console: Console
+) -> list[Sequence[bytes]]:
+    """Lands the histories while more is simulated, a few inserts ahead at most; the lines of each increment."""
     later: list[Sequence[bytes]] = [[] for _ in range(rounds)]
-    for landing in models_data.landings(sizes[-1], sizes[0], rounds):
-        if landing.number:
-            later[landing.number - 1] = landing.lines
-            continue
-        for place, size in zip(places, sizes, strict=True):
-            if landing.is_recent or size == sizes[-1]:
-                models_data.land(place.client, landing.lines)
+    began, landed, told = time.monotonic(), 0, 0
+    with ThreadPoolExecutor(max_workers=1) as hand:
+        flying: deque[Future[None]] = deque()
+        for landing in models_data.landings(sizes[-1], sizes[0], rounds):
+            if landing.number:
+                later[landing.number - 1] = landing.lines
+                continue
+            for place, size in zip(places, sizes, strict=True):
+                if landing.is_recent or size == sizes[-1]:
+                    flying.append(hand.submit(models_data.land, place.client, landing.lines))
+            while len(flying) > _INSERTS_AHEAD:
+                flying.popleft().result()
+            landed += len(landing.lines)
+            if landed // _TOLD_EVERY > told:
+                told = landed // _TOLD_EVERY
+                console.print(f"models: {landed:,} messages landed in {time.monotonic() - began:.0f} s")
+        for one in flying:
+            one.result()
     return later
 
 
@@ -225,4 +243,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(stand.stopped_cleanly(main))

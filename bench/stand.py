@@ -7,7 +7,7 @@ A server that does not get ready fails with the end of its log.
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from clickhouse_connect.driver.client import Client
@@ -27,6 +27,15 @@ METERHOUSE = (sys.executable, "-c", "from ingest.cli import main; main()")
 # The embedded broker holds a JoinGroup for half the session timeout; six seconds is the least Kafka allows.
 OTLP_TOPICS = tuple(f"METERHOUSE_OTLP_{signal}_TOPICS" for signal in ("TRACES", "LOGS", "METRICS"))
 GROUP_OPTIONS = "session.timeout.ms=6000,heartbeat.interval.ms=1000"
+
+
+def stopped_cleanly(main: Callable[[], int]) -> int:
+    """The exit code of `main`; after Ctrl-C, when all that it had started is stopped, 130 and a sentence."""
+    try:
+        return main()
+    except KeyboardInterrupt:
+        print("stopped by Ctrl-C: engines and brokers are stopped, no figures are written", file=sys.stderr)
+        return 130
 
 
 def start_engine(folder: Path, port: int) -> Server:
