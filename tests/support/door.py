@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,7 +102,13 @@ class RunningDoor:
 
 
 def start_door(
-    folder: Path, bootstrap: str, *, prefix: str = "", more: dict[str, str] | None = None, port: int | None = None
+    folder: Path,
+    bootstrap: str,
+    *,
+    prefix: str = "",
+    more: dict[str, str] | None = None,
+    port: int | None = None,
+    is_ready: Callable[[int], bool] = lambda port: answers_ok(f"http://127.0.0.1:{port}/healthz"),
 ) -> RunningDoor:
     """Keys for two workspaces, `acme` and `bolt`, and a server that is ready."""
     keys = folder / "keys.json"
@@ -124,7 +131,7 @@ def start_door(
     server = launch(
         [*METERHOUSE, "serve"],
         folder / "serve.log",
-        lambda: answers_ok(f"http://127.0.0.1:{port}/healthz"),
+        lambda: is_ready(port),
         env=environment,
     )
     return RunningDoor(server, folder, bootstrap, prefix, port, grpc_port, secrets, token)
