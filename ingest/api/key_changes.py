@@ -45,6 +45,17 @@ def add_key(
     return made
 
 
+def first_key(path: Path, workspace_id: str) -> SigningKey | None:
+    """The key named as its workspace; made where there is no key at all, None where there are only others."""
+    with editing(path) as file:
+        found = file.find(workspace_id)
+        if found is not None or file.keys:
+            return found
+        made = SigningKey(key_id=workspace_id, workspace_id=workspace_id, secrets=(_secret(),), made_at=now_text())
+        write_keys(path, msgspec.structs.replace(file, keys=(made,)))
+    return made
+
+
 def rotate_key(path: Path, key_id: str) -> SigningKey:
     """A new secret in front; the one before stays valid, an older one does not."""
     return _change(

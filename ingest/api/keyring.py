@@ -131,10 +131,15 @@ def editing(path: Path) -> Iterator[KeyFile]:
 
 def write_keys(path: Path, keys: KeyFile) -> None:
     """Puts the file in place whole; call it under `editing`."""
+    write_private(path, msgspec.json.format(msgspec.json.encode(keys), indent=2) + b"\n")
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Puts a file in place whole, for its owner only."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".keys-")
     try:
         with os.fdopen(handle, "wb") as opened:
-            opened.write(msgspec.json.format(msgspec.json.encode(keys), indent=2) + b"\n")
+            opened.write(content)
             opened.flush()
             os.fsync(opened.fileno())
         Path(temporary).replace(path)

@@ -6,7 +6,7 @@ failed is not run, so that one cause is told once and waited for once.
 
 from dataclasses import dataclass
 
-from ingest.doctor import machine, services
+from ingest.doctor import door, machine, services
 from ingest.doctor.findings import Check, Finding, Verdict, fail, warn
 from ingest.errors import MeterhouseError
 from ingest.kafka_errors import KafkaUnavailableError
@@ -37,6 +37,7 @@ CHECKS: tuple[Entry, ...] = (
     Entry("kafka", services.kafka, needs=("kafka options",)),
     Entry("topics", services.topics, needs=("kafka",)),
     Entry("lag", services.progress, needs=("clickhouse", "kafka")),
+    Entry(door.CHECK, door.front_door),
 )
 
 

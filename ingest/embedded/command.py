@@ -43,21 +43,25 @@ embedded.command("clickhouse")(clickhouse)
 
 def up(
     without: Annotated[
-        list[str] | None, typer.Option("--without", help="Leave these parts out, such as dagster; may be repeated")
+        list[str] | None, typer.Option("--without", help="Leave these parts out: door, dagster; may be repeated")
     ] = None,
 ) -> None:
     """Start the whole stack in the background, make tables and topics, build every model once; safe to repeat."""
     from rich.console import Console
 
+    from ingest.api.part import PART as DOOR
+    from ingest.api.part import door_address, door_part, sending_file
     from ingest.embedded.stack import Stack, loader_part
     from ingest.plugins import call_ready, check_rooms, further_parts
     from ingest.settings import load_settings
 
     console = Console(highlight=False, soft_wrap=True)
     left_out = without or []
-    check_rooms(left_out)
+    check_rooms([name for name in left_out if name != DOOR])
     settings = load_settings()
-    extra = [loader_part(settings), *further_parts(settings, left_out)]
+    has_door = DOOR not in left_out
+    variables = sending_file(settings) if has_door else None
+    extra = [loader_part(settings), *([door_part(settings)] if has_door else []), *further_parts(settings, left_out)]
     stack = Stack(settings, say=lambda line: console.print(line, markup=False), extra=extra)
     stack.up()
     console.print(
@@ -65,6 +69,9 @@ def up(
         "`meterhouse status` shows it, `meterhouse down` stops it",
         markup=False,
     )
+    if has_door:
+        how = f"`. {variables}` gives a shell what to send with" if variables else "`meterhouse keys make` lets one in"
+        console.print(f"front door: {door_address(settings)}; {how}", markup=False)
     call_ready(settings, console, left_out)
 
 

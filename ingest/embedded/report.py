@@ -11,6 +11,8 @@ from pathlib import Path
 
 from clickhouse_connect.driver.client import Client
 
+from ingest.api.part import PART as DOOR
+from ingest.api.part import door_part
 from ingest.embedded import kafka as embedded_kafka
 from ingest.embedded.parts import Keeper, Part
 from ingest.embedded.stack import TOPICS, answers_kafka, answers_ok, data_folder, embedded_parts, loader_part
@@ -97,6 +99,8 @@ def collect(settings: Settings) -> Report:
     parts = embedded_parts(settings)
     if "loader" in known:
         parts.append(loader_part(settings))
+    if DOOR in known:
+        parts.append(door_part(settings))
     parts += [part for part in further_parts(settings) if part.name in known]
     for part in parts:
         report.parts.append(_own_line(keeper, part, settings))

@@ -20,8 +20,9 @@ from ingest.embedded.parts import Keeper, Part, PartState, Say
 from ingest.errors import MeterhouseError
 from ingest.settings import Settings
 
-# One topic a stream and its dead letters; later streams (traces, product events) add theirs here.
-TOPICS = ("agent_events", "agent_events.dlq")
+# One topic a stream and its dead letters.
+STREAMS = ("agent_events", "otlp_traces", "otlp_logs", "otlp_metrics")
+TOPICS = tuple(f"{stream}{end}" for stream in STREAMS for end in ("", ".dlq"))
 HOST = "127.0.0.1"
 
 

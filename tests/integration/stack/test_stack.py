@@ -16,7 +16,7 @@ from ingest.doctor.findings import Verdict
 from ingest.embedded import processes
 from ingest.embedded.parts import Part
 from ingest.embedded.report import collect
-from ingest.embedded.stack import Stack, environment
+from ingest.embedded.stack import TOPICS, Stack, environment
 from ingest.errors import MeterhouseError
 from ingest.kafka import KafkaAdmin
 from ingest.settings import Settings, load_settings
@@ -55,8 +55,9 @@ def test_up_brings_tables_and_topics_and_a_second_up_changes_nothing(stack: Stac
     assert report.is_well
     assert report.problems == []
     assert {"raw.agent_events", "raw.dead_letters", "ops.load_progress"} <= {table.table for table in report.tables}
-    assert [topic.topic for topic in report.topics] == ["agent_events", "agent_events.dlq"]
-    assert [topic.partitions for topic in report.topics] == [3, 3]
+    streams = ("agent_events", "otlp_traces", "otlp_logs", "otlp_metrics")
+    assert [topic.topic for topic in report.topics] == [f"{one}{end}" for one in streams for end in ("", ".dlq")]
+    assert [topic.partitions for topic in report.topics] == [3] * 8
 
 
 def test_down_frees_ports_and_keeps_the_data_for_the_next_up(stack: Stack, own: Settings) -> None:
@@ -116,7 +117,7 @@ def test_what_the_user_has_elsewhere_is_not_started_but_gets_tables_and_topics(s
     assert {part.name: part.is_yours for part in report.parts} == {"clickhouse": True, "kafka": True}
     assert report.is_well
     assert f"{prefix}raw.agent_events" in {table.table for table in report.tables}
-    assert [topic.topic for topic in report.topics] == [f"{prefix}agent_events", f"{prefix}agent_events.dlq"]
+    assert [topic.topic for topic in report.topics] == [f"{prefix}{topic}" for topic in TOPICS]
 
 
 def test_lag_counts_what_has_not_landed_of_this_very_topic(settings: Settings) -> None:
@@ -146,9 +147,11 @@ def test_down_says_how_much_of_the_brokers_memory_had_not_landed(own: Settings) 
     stack = Stack(own, say=said.append)
     stack.up()
     produce(own.bootstrap, "agent_events", [Sent(b"{}")] * 1_200)
+    produce(own.bootstrap, "otlp_logs", [Sent(b"")] * 3)
     said.clear()
     stack.down()
     assert said[0].startswith("1,200 of 1,200 messages of agent_events had not landed")
+    assert said[1].startswith("3 of 3 messages of otlp_logs had not landed")
 
 
 def test_lag_is_unknown_and_not_everything_while_clickhouse_is_away(broker: Broker, own: Settings, prefix: str) -> None:
@@ -157,7 +160,7 @@ def test_lag_is_unknown_and_not_everything_while_clickhouse_is_away(broker: Brok
     produce(broker.bootstrap, settings.topic("agent_events"), [Sent(b"{}")] * 5)
     report = collect(settings)
     assert {part.name: part.state for part in report.parts} == {"engine": "stopped", "kafka": "running"}
-    assert [(line.messages, line.lag) for line in report.topics] == [(5, None), (0, None)]
+    assert [(line.messages, line.lag) for line in report.topics] == [(5, None)] + [(0, None)] * 7
 
 
 def test_when_the_tables_cannot_be_made_nothing_is_left_running(own: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,7 +184,7 @@ def test_an_extra_part_starts_after_the_topics_are_there_and_stops_first(own: Se
     seen, said = tmp_path / "seen", list[str]()
     extra = Part("extra", (sys.executable, "-c", code, own.bootstrap, str(seen)), "nowhere", seen.exists)
     with Stack(own, say=said.append, extra=[extra]):
-        assert seen.read_text() == "agent_events agent_events.dlq"
+        assert set(seen.read_text().split()) == set(TOPICS)
         said.clear()
     assert [line.split(" ")[0] for line in said] == ["extra", "broker", "engine"]
 
@@ -193,6 +196,8 @@ def test_the_commands_outlive_their_shell_and_say_how_it_is(own: Settings) -> No
         "METERHOUSE_EMBEDDED_CLICKHOUSE_PORT": str(own.embedded_clickhouse_port),
         "METERHOUSE_EMBEDDED_KAFKA_PORT": str(own.embedded_kafka_port),
         "METERHOUSE_METRICS_PORT": str(free_port()),
+        "METERHOUSE_API_PORT": str(door_port := free_port()),
+        "METERHOUSE_API_GRPC_PORT": str(free_port()),
     }
 
     def run(*command: str) -> "subprocess.CompletedProcess[str]":
@@ -206,8 +211,14 @@ def test_the_commands_outlive_their_shell_and_say_how_it_is(own: Settings) -> No
         assert status.returncode == 0, status.stderr
         report = json.loads(status.stdout)
         assert report["is_well"] is True
-        assert [part["name"] for part in report["parts"]] == ["engine", "broker", "loader"]
-        assert run("doctor").returncode == 0
+        assert [part["name"] for part in report["parts"]] == ["engine", "broker", "loader", "door"]
+        doctor = run("doctor", "--json")
+        assert doctor.returncode == 0, doctor.stdout
+        assert f"takes events and OTLP at http://127.0.0.1:{door_port}, 1 keys" in doctor.stdout
+        variables = own.home / "door" / "default.env"
+        assert f"front door: http://127.0.0.1:{door_port}; `. {variables}`" in up.stdout
+        private = [variables, own.home / "door" / "keys.json"]
+        assert [file.stat().st_mode & 0o777 for file in private] == [0o600, 0o600]
     finally:
         down = run("down")
     assert down.returncode == 0, down.stderr
