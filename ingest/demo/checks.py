@@ -83,17 +83,20 @@ class Landed:
     calls: Mapping[str, int] = field(default_factory=dict)
 
 
-def read_landed(client: Client, settings: Settings) -> Landed:
-    """Counts in the tables themselves."""
+def read_landed(client: Client, settings: Settings, topic: str) -> Landed:
+    """Counts in the tables themselves, of what came by this topic."""
     raw, ops = settings.database("raw"), settings.database("ops")
     rows, events = client.query(
         f"select count(), uniqExact(workspace_id, event_id) from `{raw}`.agent_events"  # noqa: S608  # checked names
     ).result_rows[0]
     messages, landed, lost = client.query(
-        f"select sum(messages), sum(landed), sum(lost) from `{ops}`.load_batches final"  # noqa: S608  # as above
+        f"select sum(messages), sum(landed), sum(lost) from `{ops}`.load_batches final where topic = {{topic:String}}",  # noqa: S608  # as above
+        parameters={"topic": topic},
     ).result_rows[0]
     refused = client.query(
-        f"select error_class, count() from `{raw}`.dead_letters final group by error_class"  # noqa: S608  # as above
+        f"select error_class, count() from `{raw}`.dead_letters final where _topic = {{topic:String}} "  # noqa: S608  # as above
+        "group by error_class",
+        parameters={"topic": topic},
     ).result_rows
     cells = client.query(
         f"""

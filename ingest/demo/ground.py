@@ -19,7 +19,7 @@ from ingest.errors import MeterhouseError
 from ingest.settings import Settings, load_settings
 
 MARKER = "made-by-demo"
-_PORTS = ("embedded_clickhouse_port", "embedded_kafka_port")
+_PORTS = ("embedded_clickhouse_port", "embedded_kafka_port", "api_port", "api_grpc_port")
 
 
 def demo_settings(given: Settings, now: datetime | None = None) -> Settings:

@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ingest.demo.checks import Check
+from ingest.demo.live import WORKSPACE, check_agent
 from ingest.demo.steps import Demo
 from ingest.warehouse import connect
 
@@ -74,6 +75,16 @@ VIEWS: Final = (
 )
 
 
+LIVE: Final = View(
+    "A real agent, by OTLP through the front door (marts.llm_daily)",
+    f"""
+    select workspace_id as workspace, provider, model, calls, input_tokens, cache_read_tokens, output_tokens,
+        round(cost_usd, 6) as usd
+    from {{marts}}.llm_daily where workspace_id = '{WORKSPACE}' order by day
+    """,  # noqa: S608  # a constant
+)
+
+
 def read_marts(demo: Demo) -> None:
     """Counts and money of the marts against what was sent, and the first look at them."""
     assert demo.produced is not None
@@ -85,6 +96,9 @@ def read_marts(demo: Demo) -> None:
     )
     try:
         demo.checks += _against_truth(demo, client)
+        if demo.live is not None:
+            demo.checks.append(check_agent(demo.live, client, settings.database("marts")))
+            demo.sections.append(_show(client, LIVE, settings.database("marts")))
         demo.sections += [_show(client, view, settings.database("marts")) for view in VIEWS]
     finally:
         client.close()
@@ -94,10 +108,12 @@ def _against_truth(demo: Demo, client: Client) -> list[Check]:
     """Counts and money of the marts, which went through every model, against what the simulator handed out."""
     assert demo.produced is not None
     marts, intermediate = demo.settings.database("marts"), demo.settings.database("intermediate")
+    simulated = "where workspace_id != {live:String}"
     events, calls, reported = client.query(
-        f"select (select count() from {intermediate}.int_agent_events), "  # noqa: S608  # names from settings
-        f"(select sum(calls) from {marts}.llm_daily), "
-        f"(select sum(reported_cost_usd) + sum(tool_cost_usd) from {marts}.workspace_cost_daily)"
+        f"select (select count() from {intermediate}.int_agent_events {simulated}), "  # noqa: S608  # names from settings
+        f"(select sum(calls) from {marts}.llm_daily {simulated}), "
+        f"(select sum(reported_cost_usd) + sum(tool_cost_usd) from {marts}.workspace_cost_daily {simulated})",
+        parameters={"live": WORKSPACE},
     ).result_rows[0]
     calls_sent = sum(count for (_, kind, _), count in demo.produced.outcomes.items() if kind == "llm_call")
     reported_sent = sum(demo.produced.costs.values(), Decimal(0))

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from rich.console import Console, RenderableType
 
 from ingest.demo import summary
+from ingest.demo.agent import Counted
 from ingest.demo.checks import Check, Produced, compare, read_landed
 from ingest.embedded.report import collect
 from ingest.errors import MeterhouseError
@@ -25,7 +26,10 @@ TOPIC = "agent_events"
 
 @dataclass
 class Demo:
-    """One demo: what was asked for, and what the steps found so far; `landed_in_s` is the seconds that landing took."""
+    """One demo: what was asked for, and what the steps found so far; `landed_in_s` is the seconds that landing took.
+
+    `live`: what the real agent counted, where there is one.
+    """
 
     settings: Settings
     console: Console
@@ -33,6 +37,7 @@ class Demo:
     seed: int
     end_ms: int
     produced: Produced | None = None
+    live: Counted | None = None
     landed_in_s: float = 0.0
     checks: list[Check] = field(default_factory=list)
     sections: list[RenderableType] = field(default_factory=list)
@@ -70,7 +75,7 @@ def look(demo: Demo) -> None:
         request_timeout_s=settings.clickhouse_request_timeout_s,
     )
     try:
-        landed = read_landed(client, settings)
+        landed = read_landed(client, settings, settings.topic(TOPIC))
     finally:
         client.close()
     status = collect(settings)

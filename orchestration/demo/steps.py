@@ -1,4 +1,4 @@
-"""The demo's steps: simulate, land, look, build, marts. Landing and building are runs of Dagster.
+"""The demo's steps: simulate, a real agent, land, look, build, marts. Landing and building are runs of Dagster.
 
 In: the demo of ingest/demo, whose stack stands. Out: its checks and sections; the runs are kept in the home, where
 a later `meterhouse up` shows them. An asset that is not built stops the demo with what Dagster said.
@@ -16,6 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ingest.demo.checks import Check
+from ingest.demo.live import run_agent
 from ingest.demo.marts import read_marts
 from ingest.demo.steps import Demo, Step, look, simulate
 from ingest.errors import MeterhouseError
@@ -99,6 +100,7 @@ def _name(check: "AssetCheckEvaluation") -> str:
 
 STEPS: Final = (
     Step("simulate", simulate),
+    Step("a real agent", run_agent),
     Step("land", land),
     Step("look", look),
     Step("build", build),
