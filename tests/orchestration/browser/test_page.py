@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import msgspec
 import pytest
@@ -24,12 +25,18 @@ from ingest.warehouse import connect
 from orchestration.first_build import TAG
 from orchestration.lib.graphql import ask
 from orchestration.parts import page as address_of
+from orchestration.serve import LOCATION
 from tests.orchestration.browser.page import GRAPH, Page, of_asset
 from tests.support.chromium import browser, is_required, why_absent
 from tests.support.servers import free_port
 
 MART = "marts/llm_daily"
 RUNS = "query($filter: RunsFilter) {runsOrError(filter: $filter) {... on Runs {results {runId status}}}}"
+LAUNCH = """
+mutation($params: ExecutionParams!) {
+  launchPipelineExecution(executionParams: $params) {... on LaunchRunSuccess {run {runId status}}}
+}
+"""
 ASSETS = "{assetNodes {groupName isMaterializable assetMaterializations(limit: 1) {timestamp}}}"
 
 
@@ -44,6 +51,14 @@ class Results(msgspec.Struct):
 
 class Runs(msgspec.Struct, rename="camel"):
     runs_or_error: Results
+
+
+class Launch(msgspec.Struct):
+    run: Run
+
+
+class Launched(msgspec.Struct, rename="camel"):
+    launch_pipeline_execution: Launch
 
 
 class Asset(msgspec.Struct, rename="camel"):
@@ -113,6 +128,8 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         embedded_clickhouse_port=free_port(),
         embedded_kafka_port=free_port(),
         metrics_port=free_port(),
+        api_port=free_port(),
+        api_grpc_port=free_port(),
         dagster_port=free_port(),
         dagster_code_port=free_port(),
     )
@@ -201,6 +218,18 @@ def test_checks_are_shown_also_after_schedules_and_sensors_have_built_their_tabl
     # A table of the minute: what its last build has seen is judged in that very run.
     page.open(of_asset("marts/slo_5m", "checks", "fresh"))
     page.expect(r"(?s)Evaluation result\s+Passed.*Metadata.*\d")
+
+
+@pytest.mark.parametrize("job", ["hourly", "daily"])
+def test_the_job_of_a_family_that_few_tests_would_wait_for_ends_well_on_a_house_that_is_built(
+    house: House, job: str
+) -> None:
+    location = {"repositoryLocationName": LOCATION, "repositoryName": "__repository__", "pipelineName": job}
+    tags = [{"key": "dagster/partition", "value": f"{datetime.now(UTC):%Y-%m-%d}"}]
+    params = {"mode": "default", "selector": location, "executionMetadata": {"tags": tags}}
+    run = ask(house.address, LAUNCH, Launched, {"params": params}).launch_pipeline_execution.run
+    until(lambda: house.runs(runIds=[run.run_id])[0].status in ("SUCCESS", "FAILURE"), f"{job} ends")
+    assert house.runs(runIds=[run.run_id])[0].status == "SUCCESS"
 
 
 def test_a_mart_is_materialized_from_its_page(house: House, page: Page) -> None:
