@@ -8,13 +8,15 @@ import random
 import time
 import uuid
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from clickhouse_connect.driver.client import Client
 from confluent_kafka import Consumer
 
 from ingest.kafka import KafkaAdmin, TopicSpec, open_producer, producer_config
-from ingest.loader.run import Headers
+from ingest.loader.ledger import Ledger
+from ingest.loader.run import Batch, Headers
 from ingest.loader.service import LoadReport, run_loader
 from ingest.schema.engines import Layout
 from ingest.schema.migrate import migrate
@@ -135,3 +137,42 @@ def test_every_record_lands_once_and_what_cannot_is_kept_without_content(house: 
     assert ask(house, warehouse, "select sum(messages), sum(landed), sum(rejected) from {ops}.load_batches") == [
         (10, 131, 3)
     ]
+
+
+def test_a_loader_killed_between_insert_and_commit_loses_and_doubles_no_record(
+    house: Settings, warehouse: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows and dead letters are in, the proof of it is not: the next loader redoes every run and adds nothing."""
+    now, source = time.time_ns(), random.Random(11)  # ids of a test
+    raw = house.database("raw")
+    for table in ("otel_traces", "otel_logs", "otel_metrics_sum", "dead_letters"):
+        # A merge would hide what landed twice.
+        warehouse.command(f"alter table {raw}.{table} modify setting max_bytes_to_merge_at_max_space_in_pool = 1")
+    nobodys = traces(2, now, source, {"service.name": "x"}).SerializeToString()
+    send(house, "otlp_traces", *(traces(40, now, source).SerializeToString() for _ in range(5)), nobodys)
+    send(house, "otlp_logs", logs(["a", {"b": 1}], now).SerializeToString())
+    send(house, "otlp_metrics", metrics(now).SerializeToString())
+
+    finish = Ledger.finish
+
+    def die(ledger: Ledger, batch: Batch, *rest: Any) -> None:
+        if batch.run.source.topic.endswith("otlp_traces"):
+            raise RuntimeError("killed")
+        finish(ledger, batch, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "finish", die)
+        with pytest.raises(Exception, match="killed"):
+            drain(house.model_copy(update={"retry_deadline_s": 0.5}))
+    landed = ask(house, warehouse, "select count() from {raw}.otel_traces")[0][0]
+    assert landed != 0
+    assert ask(house, warehouse, "select count() from {ops}.load_batches where endsWith(topic, 'traces')") == [(0,)]
+
+    drain(house)
+
+    assert ask(house, warehouse, "select sum(messages), sum(rejected) from {ops}.load_batches") == [(8, 1)]
+    counts = "count(), uniqExact(_partition, _offset, _index)"
+    assert ask(house, warehouse, f"select {counts} from {{raw}}.otel_traces") == [(200, 200)]
+    assert ask(house, warehouse, f"select {counts} from {{raw}}.otel_logs") == [(2, 2)]
+    assert ask(house, warehouse, f"select {counts} from {{raw}}.otel_metrics_sum") == [(2, 2)]
+    assert ask(house, warehouse, "select count(), uniqExact(_offset) from {raw}.dead_letters") == [(1, 1)]
