@@ -86,7 +86,7 @@ def test_a_receiver_that_fails_for_an_hour_gets_everything_in_order_and_somebody
     house: House,
 ) -> None:
     hook, spare = Broken(), Recorder()
-    for at_minute in range(0, 90, 2):
+    for at_minute in range(0, 90, 5):
         value = 20.0 if at_minute < 20 else 50.0
         shown = [signal(value=value, until=minutes(at_minute))] if at_minute < 40 else []
         house.shows(*shown, complete_to=minutes(at_minute))

@@ -109,8 +109,8 @@ def no_builds(house: House) -> None:
     ops = house.table("ops")
     house.client.command(f"drop table if exists {ops}.model_builds")
     house.client.command(
-        f"create table {ops}.model_builds (model String, started_at DateTime64(3, 'UTC')) "
-        "engine = MergeTree order by ()"
+        f"create table {ops}.model_builds (model String, started_at DateTime64(3, 'UTC'), "
+        "built_at DateTime64(3, 'UTC') default started_at) engine = MergeTree order by ()"
     )
 
 
