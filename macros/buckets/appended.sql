@@ -15,9 +15,9 @@
     {%- set ground = ground_of(model.unique_id) -%}
     {%- set change_log = model.config.meta.change_logs | first -%}
     {%- set last = last_build(ground, model.name, change_log) if existing is not none else {'built_to': 0} -%}
-    {%- set to = [ground.now.ms, last.built_to + 1] | max if model.config.meta.get('reads_clock')
+    {%- set to = [ground.now_ms, last.built_to + 1] | max if model.config.meta.get('reads_clock')
         else upstream_built_to(ground, model.unique_id, model.config.meta.get('follows', change_log)) -%}
-    {%- set columns = local_md5(model.columns.keys() | join(',')) -%}
+    {%- set columns = local_md5(model.columns.keys() | join(',') ~ (config.get('projections', []) or '')) -%}
     {%- set plain_sql = without_marks(sql) -%}
 
     {{ run_hooks(pre_hooks) }}
@@ -32,8 +32,10 @@
             {{ ttl_config(label='ttl') }}
             {{ adapter.get_model_settings(model, 'MergeTree') }}
         {% endcall %}
+        {% do add_projections(target_relation) %}
     {% elif last.fingerprint != columns %}
         {% do add_new_columns(target_relation) %}
+        {% do add_projections(target_relation) %}
     {% endif %}
     {% call statement('main') %}
         insert into {{ target_relation }} ({{ model.columns.keys() | join(', ') }})
@@ -43,7 +45,7 @@
         )
         {{ adapter.get_model_query_settings(model) }}
     {% endcall %}
-    {% do record_build({change_log: to}, 'increment' if last.built_to else 'full', 0, columns, ground.now.text) %}
+    {% do record_build({change_log: to}, 'increment' if last.built_to else 'full', 0, columns, ground.began) %}
     {% if existing is none %}{% do persist_docs(target_relation, model) %}{% endif %}
     {{ run_hooks(post_hooks) }}
     {{ return({'relations': [target_relation]}) }}
@@ -56,6 +58,23 @@
             'add_column',
             'alter table ' ~ relation ~ on_cluster_words() ~ ' add column ' ~ adapter.quote(column.name) ~ ' '
             ~ column.data_type
+        ) %}
+    {% endfor %}
+{% endmacro %}
+
+{# The same rows in another order, kept by the engine. A table that has none yet gets it for what is written from now on. #}
+{% macro add_projections(relation) %}
+    {% set mode = config.get('settings', {}).get('deduplicate_merge_projection_mode') %}
+    {% if mode %}
+        {% do run_statement(
+            'set_projection_mode', 'alter table ' ~ relation ~ on_cluster_words()
+            ~ " modify setting deduplicate_merge_projection_mode = '" ~ mode ~ "'"
+        ) %}
+    {% endif %}
+    {% for projection in config.get('projections', []) %}
+        {% do run_statement(
+            'add_projection', 'alter table ' ~ relation ~ on_cluster_words() ~ ' add projection if not exists '
+            ~ projection.name ~ ' (' ~ projection.query ~ ')'
         ) %}
     {% endfor %}
 {% endmacro %}

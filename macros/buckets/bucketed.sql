@@ -31,7 +31,7 @@
         {% do build_changed(target_relation, sql, plan) %}
     {% endif %}
     {% call noop_statement('main', plan.mode ~ ' ' ~ plan.buckets ~ ' buckets', 'OK', plan.buckets) %}{% endcall %}
-    {% do record_build(plan.built_to, plan.mode, plan.buckets, plan.fingerprint, ground.now.text) %}
+    {% do record_build(plan.built_to, plan.mode, plan.buckets, plan.fingerprint, ground.began) %}
 
     {% do apply_grants(target_relation, config.get('grants'), should_revoke=should_revoke(existing, plan.mode == 'full')) %}
     {% if plan.mode == 'full' %}{% do persist_docs(target_relation, model) %}{% endif %}
@@ -72,7 +72,9 @@
         {% for range in ranges %}{% do built_to.update({range.log: range['from']}) %}{% endfor %}
         {% set slices = cut_slices(meta, days_of(meta, changed_buckets_sql(meta, ranges, true))) %}
     {% else %}
-        {% set slices = cut_slices(meta, changed_buckets_sql(meta, ranges, is_full)) %}
+        {% set advanced = [] %}
+        {% for range in ranges if range.to > range['from'] %}{% do advanced.append(range.log) %}{% endfor %}
+        {% set slices = cut_slices(meta, changed_buckets_sql(meta, ranges, is_full)) if is_full or advanced else [] %}
     {% endif %}
     {% set counts = [] %}
     {% for slice in slices %}{% do counts.append(slice.buckets | length) %}{% endfor %}
@@ -201,10 +203,7 @@
             {% do run_statement(
                 'create_slice', 'create or replace table ' ~ slice_relation ~ on_cluster_words() ~ ' as ' ~ target_relation
             ) %}
-            {% do run_statement('insert_slice', insert_slice(slice_relation, sql, slice)) %}
-            {% if meta.bucket != meta.partition %}
-                {% do run_statement('copy_rest', copy_untouched(slice_relation, target_relation, slice)) %}
-            {% endif %}
+            {% do run_statement('insert_slice', insert_slice(slice_relation, sql, slice, rest_of=target_relation)) %}
             {% do call_before_replace(target_relation, slice_relation, slice, plan.built_from) %}
             {% do run_statement('replace_partitions', replace_partitions(target_relation, slice_relation, slice)) %}
         {% endfor %}
@@ -230,23 +229,18 @@
     {% endcall %}
 {% endmacro %}
 
-{% macro insert_slice(relation, sql, slice) %}
-    {% set columns = [] %}
+{# The slice's rows; with `rest_of`, and where a partition is longer than a bucket, the untouched rows of its partitions too. #}
+{% macro insert_slice(relation, sql, slice, rest_of=none) %}
+    {% set columns, meta = [], model.config.meta %}
     {% for column in model.columns.values() %}{% do columns.append(adapter.quote(column.name)) %}{% endfor %}
-    {{ return(
-        'insert into ' ~ relation ~ ' (' ~ columns | join(', ') ~ ') select ' ~ columns | join(', ') ~ ' from (\n'
-        ~ put_buckets(sql, model.config.meta.bucket, slice.buckets) ~ '\n)'
-        ~ adapter.get_model_query_settings(model)
-    ) }}
-{% endmacro %}
-
-{% macro copy_untouched(relation, target_relation, slice) %}
-    {% set meta = model.config.meta %}
-    {{ return(
-        'insert into ' ~ relation ~ ' select * from ' ~ target_relation ~ " where _partition_id in ('"
-        ~ slice.partitions | join("', '") ~ "') and " ~ meta.bucket_column ~ ' not in ('
-        ~ bucket_literals(meta.bucket, slice.buckets) ~ ')'
-    ) }}
+    {% set names = columns | join(', ') %}
+    {% set rows = 'select ' ~ names ~ ' from (\n' ~ put_buckets(sql, meta.bucket, slice.buckets) ~ '\n)' %}
+    {% if rest_of is not none and meta.bucket != meta.partition %}
+        {% set rows = 'select ' ~ names ~ ' from (' ~ rows ~ ' union all select ' ~ names ~ ' from ' ~ rest_of
+            ~ " where _partition_id in ('" ~ slice.partitions | join("', '") ~ "') and " ~ meta.bucket_column ~ ' not in ('
+            ~ bucket_literals(meta.bucket, slice.buckets) ~ '))' %}
+    {% endif %}
+    {{ return('insert into ' ~ relation ~ ' (' ~ names ~ ') ' ~ rows ~ adapter.get_model_query_settings(model)) }}
 {% endmacro %}
 
 {# `by`: whether the slice names its partitions by their id or by their value. #}

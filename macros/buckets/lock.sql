@@ -150,13 +150,14 @@
     {{- env_var('MH_BUILT_BY', 'dbt ' ~ flags.WHICH) | replace("'", '') | replace('\\', '') }} {{ invocation_id[:8] -}}
 {%- endmacro %}
 
-{# Before each model: the lock is still ours, and it is said that we live. In a build that began only just now nobody can
-   have taken anything, so a short one asks nothing. #}
+{# Before a model: the lock is still ours, and it is said that we live. While it is a sixth of the lease at most since the
+   build began, or last asked, nobody can have taken anything, so nothing is asked. #}
 {% macro keep_build_lock() %}
-    {% set running_s = (modules.datetime.datetime.now(modules.pytz.utc) - run_started_at).total_seconds() %}
-    {% if execute and flags.WHICH in ('run', 'build', 'seed') and running_s > var('build_lock_lease_s') / 6 %}
+    {% if execute and flags.WHICH in ('run', 'build', 'seed') %}
+        {% set now, asked = modules.datetime.datetime.now(modules.pytz.utc), remembered('locks') or {} %}
         {% set name = lock_of(graph.nodes[model.unique_id]) if model.unique_id in graph.nodes else '' %}
-        {% if name %}
+        {% set quiet_s = (now - asked.get(name, run_started_at)).total_seconds() | abs %}
+        {% if name and quiet_s > var('build_lock_lease_s') / 6 %}
             {% set row = run_query(
                 "select argMax(invocation_id, (generation, -toUnixTimestamp64Milli(said_at))), argMax(holder, (generation, "
                 ~ "-toUnixTimestamp64Milli(said_at))), (select dateDiff('second', max(said_at), now64(3)) from "
@@ -175,6 +176,8 @@
                     ~ " where invocation_id = '" ~ invocation_id ~ "' and said = 'taken'"
                 ) %}
             {% endif %}
+            {% do asked.update({name: now}) %}
+            {% do remember('locks', asked) %}
         {% endif %}
     {% endif %}
 {% endmacro %}

@@ -27,7 +27,10 @@
         ttl toDateTime(built_at) + interval 400 day
     {% endset %}
     {% do run_query(table) %}
-    {% if execute and flags.WHICH in ('run', 'build') %}{% do make_boards() %}{% endif %}
+    {% if execute and flags.WHICH in ('run', 'build') %}
+        {% do make_boards() %}
+        {% do remember_builds() %}
+    {% endif %}
 {% endmacro %}
 
 {% macro on_cluster_words() -%}
@@ -40,38 +43,97 @@
 {%- endmacro %}
 
 {#
-    What a build has to know before it begins, in one question to the engine, since some thirty models of the fast family
-    ask it every minute: {now: {ms, text} by the engine's clock, builds: the last build of this model and of all it reads by
-    'model/change log', rows: a hash of each small table named in meta.rebuilt_by}.
+    What a build has to know before it begins: {began: this process's clock, now_ms: the engine's, where the model builds up
+    to its clock, builds: the last build of this model and of all it reads by 'model/change log', rows: a hash of each small
+    table named in meta.rebuilt_by}. Where the builds are remembered and nothing else is asked for, the engine is not asked.
 #}
 {% macro ground_of(node_id) %}
-    {% set asked = ["select '' as model, '' as change_log, toUnixTimestamp64Milli(now64(3)) as built_to, toString(now64(3, 'UTC')) as fingerprint"] %}
-    {% set followed = [] %}
-    {% for node in [graph.nodes[node_id]] + upstream_models(node_id) %}
-        {% for change_log in node.config.meta.get('change_logs', []) if (node.name, change_log) not in followed %}
-            {% do followed.append((node.name, change_log)) %}
-            {% do asked.append(
-                "select * from (select model, change_log, built_to, fingerprint from " ~ model_builds() ~ " where model = '"
-                ~ node.name ~ "' and change_log = '" ~ change_log ~ "' order by built_at desc limit 1)"
-            ) %}
-        {% endfor %}
-    {% endfor %}
-    {% for name in graph.nodes[node_id].config.meta.get('rebuilt_by', []) %}
+    {% set meta = graph.nodes[node_id].config.meta %}
+    {% set known, asked = remembered('builds'), [] %}
+    {% set ground = {
+        'began': modules.datetime.datetime.now(modules.pytz.utc), 'now_ms': 0, 'builds': known or {}, 'rows': {}
+    } %}
+    {% if meta.get('reads_clock') %}
+        {% do asked.append("select '' as model, '' as change_log, toUnixTimestamp64Milli(now64(3)) as built_to, '' as fingerprint") %}
+    {% endif %}
+    {% for name in meta.get('rebuilt_by', []) %}
         {% do asked.append(
-            "select '', '" ~ name ~ "', 0, toString(sum(cityHash64(toString(tuple(*))))) from " ~ ref(name)
+            "select '' as model, '" ~ name ~ "' as change_log, 0 as built_to, "
+            ~ "toString(sum(cityHash64(toString(tuple(*))))) as fingerprint from " ~ ref(name)
         ) %}
     {% endfor %}
-    {% set ground = {'now': {}, 'builds': {}, 'rows': {}} %}
-    {% for row in run_query(asked | join('\nunion all ')).rows %}
+    {% if known is none %}
+        {% for name, change_log in followed_logs([graph.nodes[node_id]] + upstream_models(node_id)) %}
+            {% do asked.append(newest_build(name, change_log)) %}
+        {% endfor %}
+    {% endif %}
+    {% for row in (run_query(asked | join('\nunion all ')).rows if asked else []) %}
         {% if row[0] %}
             {% do ground.builds.update({row[0] ~ '/' ~ row[1]: {'built_to': row[2] | int, 'fingerprint': row[3]}}) %}
         {% elif row[1] %}
             {% do ground.rows.update({row[1]: row[3]}) %}
         {% else %}
-            {% do ground.now.update({'ms': row[2] | int, 'text': row[3]}) %}
+            {% do ground.update({'now_ms': row[2] | int}) %}
         {% endif %}
     {% endfor %}
     {{ return(ground) }}
+{% endmacro %}
+
+{#
+    The last builds of all that this run builds or reads, asked for once when it begins: some thirty models of the fast
+    family would ask it every minute. The run adds its own as they end; nobody else builds what it has locked. What other
+    families build meanwhile is not seen, so a model may be built less far than it could be, and is by the next build.
+#}
+{% macro remember_builds() %}
+    {% set nodes = [] %}
+    {% for unique_id in selected_resources if graph.nodes.get(unique_id, {}).get('resource_type') == 'model' %}
+        {% do nodes.extend([graph.nodes[unique_id]] + upstream_models(unique_id)) %}
+    {% endfor %}
+    {% set builds, followed, named, older = {}, followed_logs(nodes), [], [] %}
+    {% for name, change_log in followed %}{% do named.append("('" ~ name ~ "', '" ~ change_log ~ "')") %}{% endfor %}
+    {% if named %}
+        {# Bounded by two days of builds, however old the house is; what was built longer ago is looked up one by one. #}
+        {% do put_builds(builds, 'select model, change_log, built_to, fingerprint from ' ~ model_builds()
+            ~ ' where (model, change_log) in (' ~ named | join(', ') ~ ') and built_at > now64(3) - interval 2 day '
+            ~ 'order by model, change_log, built_at desc limit 1 by model, change_log') %}
+        {% for name, change_log in followed if name ~ '/' ~ change_log not in builds %}
+            {% do older.append(newest_build(name, change_log)) %}
+        {% endfor %}
+        {% if older %}{% do put_builds(builds, older | join('\nunion all ')) %}{% endif %}
+    {% endif %}
+    {% do remember('builds', builds) %}
+{% endmacro %}
+
+{% macro put_builds(builds, asked) %}
+    {% for row in run_query(asked).rows %}
+        {% do builds.update({row[0] ~ '/' ~ row[1]: {'built_to': row[2] | int, 'fingerprint': row[3]}}) %}
+    {% endfor %}
+{% endmacro %}
+
+{% macro newest_build(name, change_log) -%}
+    select * from (select model, change_log, built_to, fingerprint from {{ model_builds() }} where model = '{{ name }}' and change_log = '{{ change_log }}' order by built_at desc limit 1)
+{%- endmacro %}
+
+{# (model, change log) of each log that the models follow, once. #}
+{% macro followed_logs(nodes) %}
+    {% set followed = [] %}
+    {% for node in nodes %}
+        {% for change_log in node.config.meta.get('change_logs', []) if (node.name, change_log) not in followed %}
+            {% do followed.append((node.name, change_log)) %}
+        {% endfor %}
+    {% endfor %}
+    {{ return(followed) }}
+{% endmacro %}
+
+{# What this run keeps in mind from node to node. dbt has no place for it but the graph, which all nodes share. #}
+{% macro remember(what, value) %}
+    {% do graph.update({'meterhouse_' ~ what: {'invocation_id': invocation_id, 'value': value}}) %}
+{% endmacro %}
+
+{# none where this run was not told. A process may run dbt several times with one graph. #}
+{% macro remembered(what) %}
+    {% set kept = graph.get('meterhouse_' ~ what) %}
+    {{ return(kept.value if kept and kept.invocation_id == invocation_id else none) }}
 {% endmacro %}
 
 {# Nodes of the models that a model reads, also through views. #}
@@ -95,18 +157,24 @@
 {% endmacro %}
 
 {# `built_to` by change log. One insert: either all of it is remembered or nothing. #}
-{% macro record_build(built_to, mode, buckets, fingerprint, started_at) %}
-    {% set rows = [] %}
+{% macro record_build(built_to, mode, buckets, fingerprint, began) %}
+    {% set took = (modules.datetime.datetime.now(modules.pytz.utc) - began).total_seconds() %}
+    {% set rows, known = [], remembered('builds') %}
     {% for change_log, to in built_to.items() %}
         {% do rows.append(
             "('" ~ model.name ~ "', '" ~ change_log ~ "', " ~ to ~ ", '" ~ mode ~ "', " ~ buckets ~ ", '" ~ fingerprint
-            ~ "', '" ~ invocation_id ~ "', '" ~ started_at ~ "')"
+            ~ "', '" ~ invocation_id ~ "', now64(3) - toIntervalMillisecond(" ~ (took * 1000) | int ~ "))"
         ) %}
     {% endfor %}
     {% do run_query(
         "insert into " ~ model_builds()
         ~ " (model, change_log, built_to, mode, buckets, fingerprint, invocation_id, started_at) values " ~ rows | join(', ')
     ) %}
+    {% if known is not none %}
+        {% for change_log, to in built_to.items() %}
+            {% do known.update({model.name ~ '/' ~ change_log: {'built_to': to, 'fingerprint': fingerprint}}) %}
+        {% endfor %}
+    {% endif %}
 {% endmacro %}
 
 {#

@@ -20,12 +20,19 @@ batches as (
     where {{ in_buckets('landed_at') }} or {{ in_buckets('landed_at - interval 10 minute') }}
 ),
 
+-- Two questions, and no `distinct`: so each is answered from the projection by arrival.
 arrivals as (
-    select distinct
+    select
         workspace_id,
         event_id
     from {{ ref('int_event_firsts') }}
-    where {{ in_buckets('loaded_at') }} or {{ in_buckets('loaded_at + interval 10 minute') }}
+    where {{ in_buckets('loaded_at') }}
+    union all
+    select
+        workspace_id,
+        event_id
+    from {{ ref('int_event_firsts') }}
+    where {{ in_buckets('loaded_at + interval 10 minute') }}
 ),
 
 -- The first arrival may be in another hour than these; the table is ordered by the event.

@@ -6,11 +6,10 @@
     )
 }}
 
-with
+-- Built as far as the index of events:
+-- depends_on: {{ ref('int_event_index') }}
 
-event_index as (
-    select * from {{ ref('int_event_index') }}
-),
+with
 
 event_moves as (
     select * from {{ ref('int_event_moves') }}
@@ -29,11 +28,13 @@ changed_price_spans as (
     where {{ arrived('noticed_at') }}
 ),
 
+-- Asked of raw, which finds rows by their arrival. What lands there meanwhile is named early, and
+-- again by the build that has it in the index.
 arrived as (
     select distinct
         occurred_hour as bucket_at,
         toLowCardinality('arrival') as reason
-    from event_index
+    from {{ ref('stg_agent__events') }}
     where {{ arrived('loaded_at') }}
 ),
 

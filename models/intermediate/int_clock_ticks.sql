@@ -43,11 +43,21 @@ reported as (
 ),
 
 -- Where no loader reports, rows landed by other means: what is in is taken as complete to its
--- newest event.
+-- newest event. The engine knows the newest of all without reading a row; only where that is ahead
+-- of the clock are events read.
+newest_event as (
+    select max(occurred_at) as occurred_at from {{ ref('stg_agent__events') }}
+),
+
 landed as (
+    select occurred_at from newest_event
+    where occurred_at <= now64(3, 'UTC')
+    union all
     select max(occurred_at) as occurred_at
     from {{ ref('stg_agent__events') }}
-    where occurred_at <= now64(3, 'UTC')
+    where
+        occurred_at <= now64(3, 'UTC')
+        and (select occurred_at from newest_event) > now64(3, 'UTC')
     union all
     select toDateTime64(max(started_at), 3, 'UTC') as occurred_at
     from {{ ref('stg_otel__spans') }}

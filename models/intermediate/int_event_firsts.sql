@@ -5,7 +5,13 @@
         engine_arguments='before',
         order_by=['workspace_id', 'event_id'],
         ttl='toDateTime(loaded_at) + interval ' ~ env_var('METERHOUSE_RETENTION_DAYS', '90') ~ ' day',
-        settings={'index_granularity': 256},
+        settings={'index_granularity': 64, 'deduplicate_merge_projection_mode': 'rebuild'},
+        projections=[
+            {
+                'name': 'by_arrival',
+                'query': 'select loaded_at, workspace_id, event_id order by loaded_at',
+            },
+        ],
         meta={'change_logs': ['int_arrival_hours'], 'reads_clock': true},
     )
 }}
