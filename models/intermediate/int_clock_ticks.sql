@@ -9,8 +9,8 @@
 
 with
 
--- Topics whose messages become events; of OTLP only those that somebody ever wrote to. Metrics are no
--- events: a topic of theirs that stands still holds no objective back.
+-- Topics whose messages become events; of OTLP only those that somebody ever wrote to. Metrics are
+-- no events: a topic of theirs that stands still holds no objective back.
 completeness as (
     select
         *,
@@ -19,8 +19,8 @@ completeness as (
     where is_agent_topic or (topic in ({{ otlp_event_topics() }}) and produced > 0)
 ),
 
--- A topic of OTLP that has not said how far it is, as when its first message is on its way, holds the
--- watermark where it was.
+-- A topic of OTLP that has not said how far it is, as when its first message is on its way, holds
+-- the watermark where it was.
 said as (
     select
         * except (complete_to),
