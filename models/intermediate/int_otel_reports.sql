@@ -88,10 +88,27 @@ records as (
     from logs
 ),
 
+-- By a list of the newest and not by an order of whole records: to sort them took 0.9 KB of memory
+-- each, a gigabyte for a day of a million spans; so the maps stream by.
+newest as (
+    select
+        workspace_id,
+        trace_key,
+        report_id,
+        max(version) as version
+    from records
+    where workspace_id != ''
+    group by
+        workspace_id,
+        trace_key,
+        report_id
+),
+
 latest as (
     select * from records
-    where workspace_id != ''
-    order by version desc
+    where
+        (workspace_id, trace_key, report_id, version)
+        in (select workspace_id, trace_key, report_id, version from newest)
     limit 1 by workspace_id, trace_key, report_id
 ),
 
