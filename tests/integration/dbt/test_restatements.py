@@ -7,6 +7,7 @@ from decimal import Decimal
 from tests.support.models import Event, Models, Rows
 
 BASE = datetime(2026, 11, 20, 11, tzinfo=UTC)
+RESTATED = ("--select", "+cost_restatements", "+workspace_cost_daily")
 # Workspaces that no other test negotiates prices for: the seed is not read again in between.
 COLUMNS = "workspace_id, reason, llm_calls, old_cost_usd, new_cost_usd, difference_usd"
 
@@ -39,25 +40,25 @@ def _row(workspace_id: str, calls: int, old: str, new: str) -> dict[str, object]
 def test_a_price_change_restates_the_calls_it_touched_and_nothing_that_arrived_with_it(models: Models) -> None:
     models.start_over()
     models.land([_call(1, "cedar", 1), _call(2, "cedar", 1), _call(3, "hazel", 1)])
-    models.build()
+    models.build(*RESTATED)
     assert _restated(models) == []
 
     models.reprice("cedar", "openai", "gpt-4o", 9, BASE - timedelta(days=1))
     late, corrected = _call(4, "cedar", 1), _call(2, "cedar", 2)
     models.land([late, corrected])
-    models.build()
+    models.build(*RESTATED)
     assert _restated(models) == [_row("cedar", 1, "2.5", "9")]
     spent = models.rows("marts.workspace_cost_daily", "cost_usd", "workspace_id = 'cedar' and cost_usd > 0")
     assert spent == [{"cost_usd": Decimal(9 + 2 * 9 + 9)}]
 
-    models.build()
+    models.build(*RESTATED)
     assert _restated(models) == [_row("cedar", 1, "2.5", "9")], "nothing changed, so nothing is restated again"
 
 
 def test_a_restatement_that_was_interrupted_is_on_record_once(models: Models) -> None:
     models.start_over()
     models.land([_call(1, "rowan", 1)])
-    models.build()
+    models.build(*RESTATED)
 
     models.reprice("rowan", "openai", "gpt-4o", 5, BASE - timedelta(days=1))
     models.build("--select", "+int_agent_events")
@@ -68,5 +69,5 @@ def test_a_restatement_that_was_interrupted_is_on_record_once(models: Models) ->
         f"(select max(built_at) from {table} where model = 'int_agent_events')",
         settings={"mutations_sync": 2},
     )
-    models.build()
+    models.build(*RESTATED)
     assert _restated(models) == [_row("rowan", 1, "2.5", "5")]
