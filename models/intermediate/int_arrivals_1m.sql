@@ -105,38 +105,35 @@ by_batch as (
         topic
 ),
 
-minutes as (
+-- A full join and not a list of minutes first, which would count the events twice.
+both as (
     select
-        minute,
-        topic
-    from by_event
-    union distinct
-    select
-        minute,
-        topic
-    from by_batch
-),
-
-joined as (
-    select
-        toDateTime(minutes.minute, 'UTC') as minute,
-        toLowCardinality(minutes.topic) as topic,
-        coalesce(by_batch.landed, 0) + coalesce(by_event.landed_without_batch, 0) as landed,
-        if(
-            minutes.topic in ({{ otlp_topics() }}),
-            coalesce(by_batch.landed, 0),
-            coalesce(by_event.new_events, 0)
-        ) as new_events,
+        assumeNotNull(coalesce(by_event.minute, by_batch.minute)) as minute,
+        coalesce(toString(by_event.topic), toString(by_batch.topic), '') as topic,
+        coalesce(by_batch.landed, 0) as batches_landed,
+        coalesce(by_event.new_events, 0) as first_arrivals,
+        coalesce(by_event.landed_without_batch, 0) as landed_without_batch,
         coalesce(by_batch.rejected, 0) as rejected,
         by_batch.rejected_by_class as rejected_by_class,
         coalesce(by_batch.lost, 0) as lost,
         by_event.landed_after_p95_ms as landed_after_p95_ms
-    from minutes
-    left join by_event
-        on minutes.minute = by_event.minute and minutes.topic = by_event.topic
-    left join by_batch
-        on minutes.minute = by_batch.minute and minutes.topic = by_batch.topic
-    where {{ in_buckets('minutes.minute') }}
+    from by_event
+    full join by_batch
+        on by_event.minute = by_batch.minute and by_event.topic = by_batch.topic
+),
+
+joined as (
+    select
+        toDateTime(minute, 'UTC') as minute,
+        toLowCardinality(topic) as topic,
+        batches_landed + landed_without_batch as landed,
+        if(topic in ({{ otlp_topics() }}), batches_landed, first_arrivals) as new_events,
+        rejected,
+        rejected_by_class,
+        lost,
+        landed_after_p95_ms
+    from both
+    where {{ in_buckets('minute') }}
 ),
 
 final as (
