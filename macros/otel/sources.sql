@@ -48,7 +48,7 @@
                             pair -> if(
                                 startsWith(pair.2, '{'),
                                 arrayMap(
-                                    inner -> (concat(name, '.', pair.1, '.', inner.1), inner.2),
+                                    part -> (concat(name, '.', pair.1, '.', part.1), part.2),
                                     JSONExtractKeysAndValuesRaw(pair.2)
                                 ),
                                 [(concat(name, '.', pair.1), pair.2)]

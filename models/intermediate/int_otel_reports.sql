@@ -108,8 +108,9 @@ latest as (
     select * from records
     where
         (workspace_id, trace_key, report_id, version)
-        in (select workspace_id, trace_key, report_id, version from newest)
-    limit 1 by workspace_id, trace_key, report_id
+        in (select * from newest)
+    -- Rows of one version are one row that landed twice.
+    limit 1 by workspace_id, trace_key, report_id -- noqa: AM09
 ),
 
 said as (
