@@ -15,7 +15,7 @@ from tests.support.otlp import PLANTED, log_requests, metric_requests, trace_req
 from tests.support.otlp_requests import attributes, traces
 
 JUDGED_AT_MS = 1_795_426_300_000
-# As Google ADK, MLflow, Langfuse, smolagents, CrewAI, Haystack, Genkit, LiveKit, Braintrust, Claude Code, LiteLLM write it.
+# As Google ADK, MLflow, Langfuse, smolagents, CrewAI, Haystack, Genkit, LiveKit, Braintrust, Claude Code, LiteLLM do.
 CONTENT_AND_PEOPLE = [
     "gcp.vertex.agent.llm_request",
     "gcp.vertex.agent.llm_response",
