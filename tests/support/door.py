@@ -16,9 +16,8 @@ from confluent_kafka import Message
 from ingest.api.key_changes import add_key
 from ingest.api.own_tokens import mint_token
 from ingest.embedded.stack import answers_ok
-from ingest.kafka import KafkaAdmin
 from tests.support.servers import Server, free_port, launch
-from tests.support.topics import read
+from tests.support.topics import all_of
 
 METERHOUSE = (sys.executable, "-c", "from ingest.cli import main; main()")
 
@@ -86,14 +85,7 @@ class RunningDoor:
 
     def messages(self, topic: str) -> list[Message]:
         """All that the topic holds."""
-        name = f"{self.prefix}{topic}"
-        with KafkaAdmin(self.bootstrap, {}) as admin:
-            marks = admin.watermarks([name])
-        found: list[Message] = []
-        for (_, partition), mark in sorted(marks.items()):
-            if mark.high > mark.low:
-                found += read(self.bootstrap, name, partition, mark.high - mark.low, mark.low)
-        return found
+        return all_of(self.bootstrap, f"{self.prefix}{topic}")
 
     def metric(self, name: str) -> float:
         """The sum of a metric's series."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
-from ingest.kafka import consumer_config, open_consumer, open_producer, producer_config
+from ingest.kafka import KafkaAdmin, consumer_config, open_consumer, open_producer, producer_config
 
 WITHIN_S = 30.0
 
@@ -69,6 +69,17 @@ def read(bootstrap: str, topic: str, partition: int, count: int, start: int = 0)
         until(poll, f"{count} messages of {topic}[{partition}]", lambda: f"{len(found)} came")
     finally:
         consumer.close()
+    return found
+
+
+def all_of(bootstrap: str, topic: str) -> list[Message]:
+    """All that a topic holds, partition by partition."""
+    with KafkaAdmin(bootstrap, {}) as admin:
+        marks = admin.watermarks([topic])
+    found: list[Message] = []
+    for (_, partition), mark in sorted(marks.items()):
+        if mark.high > mark.low:
+            found += read(bootstrap, topic, partition, mark.high - mark.low, mark.low)
     return found
 
 
