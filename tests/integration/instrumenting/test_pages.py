@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from ingest.api.own_tokens import mint_token
@@ -39,8 +40,10 @@ class Snippet:
     text: str
 
     @property
-    def is_otlp(self) -> bool:
-        return "provider.shutdown()" in self.text
+    def topic(self) -> str:
+        if "provider.shutdown()" not in self.text:
+            return "agent_events"
+        return "otlp_logs" if "LoggerProvider" in self.text else "otlp_traces"
 
 
 def snippets() -> list[Snippet]:
@@ -95,16 +98,22 @@ def test_a_snippet_runs_and_what_it_sends_is_in_kafka(
         pytest.skip(f"{needs} is not installed")
     file = tmp_path / f"snippet.{ {'python': 'py', 'bash': 'sh', 'javascript': 'mjs'}[snippet.language] }"
     file.write_text(snippet.text, encoding="utf-8")
-    topic = "otlp_traces" if snippet.is_otlp else "agent_events"
-    before = len(door.messages(topic))
+    before = len(door.messages(snippet.topic))
     ran = subprocess.run([*runs, str(file)], env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert ran.returncode == 0, ran.stderr
-    sent = door.messages(topic)[before:]
+    sent = door.messages(snippet.topic)[before:]
     assert sent, ran.stdout + ran.stderr
     for message in sent:
         assert message.key() == b"acme"
-        if snippet.is_otlp:
-            request = ExportTraceServiceRequest.FromString(message.value() or b"")
+        value = message.value() or b""
+        if snippet.topic == "otlp_traces":
+            request = ExportTraceServiceRequest.FromString(value)
             assert any(scope.spans for spans in request.resource_spans for scope in spans.scope_spans)
+        elif snippet.topic == "otlp_logs":
+            logs = ExportLogsServiceRequest.FromString(value)
+            records = [
+                one for resource in logs.resource_logs for scope in resource.scope_logs for one in scope.log_records
+            ]
+            assert all("type" in json.loads(one.body.string_value) for one in records)
         else:
-            assert json.loads(message.value() or b"{}")["workspace_id"] == "acme"
+            assert json.loads(value)["workspace_id"] == "acme"
