@@ -17,7 +17,7 @@ def _call(hour: str) -> Event:
 
 def test_the_hour_an_event_has_left_is_named_by_the_build_that_sees_the_correction(models: Models) -> None:
     models.land([_call("08")])
-    models.build()
+    models.build("--select", "+int_agent_events")
     models.land([_call("10")])
     models.build("--select", "+int_changed_hours")
     newest = models.rows(
@@ -27,7 +27,7 @@ def test_the_hour_an_event_has_left_is_named_by_the_build_that_sees_the_correcti
         ".int_changed_hours)",
     )
     assert {row["hour"] for row in newest} == {8, 10}
-    models.build()
+    models.build("--select", "+int_agent_events")
     assert [row["hour"] for row in models.rows("intermediate.int_agent_events", "toHour(occurred_hour) as hour")] == [
         10
     ]

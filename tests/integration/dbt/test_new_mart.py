@@ -28,19 +28,17 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize(
-    "asked",
-    [
-        NewMart("calls_by_service_daily", ("day", "workspace_id", "service"), "int_llm_calls", "llm"),
-        NewMart("events_by_minute", ("minute", "workspace_id", "event_type"), "int_agent_events", "ops"),
-        NewMart("runs_by_route_hourly", ("hour", "workspace_id", "route"), "int_agent_runs", "reliability", "oncall"),
-    ],
-    ids=lambda asked: asked.name,
+MARTS = (
+    NewMart("calls_by_service_daily", ("day", "workspace_id", "service"), "int_llm_calls", "llm"),
+    NewMart("events_by_minute", ("minute", "workspace_id", "event_type"), "int_agent_events", "ops"),
+    NewMart("runs_by_route_hourly", ("hour", "workspace_id", "route"), "int_agent_runs", "reliability", "oncall"),
 )
-def test_what_new_mart_writes_passes_lint_as_it_is(project: Path, asked: NewMart) -> None:
-    written = new_mart.write(asked, project)
+
+
+def test_what_new_mart_writes_passes_lint_as_it_is(project: Path) -> None:
+    written = [new_mart.write(asked, project)[0].relative_to(project) for asked in MARTS]
     style = subprocess.run(
-        [BIN / "sqlfluff", "lint", str(written[0].relative_to(project))],
+        [BIN / "sqlfluff", "lint", *map(str, written)],
         cwd=project,
         capture_output=True,
         text=True,
@@ -62,7 +60,7 @@ def test_what_new_mart_writes_passes_lint_as_it_is(project: Path, asked: NewMart
     )  # fmt: skip
     said = rules.stdout + rules.stderr
     assert "SUCCESS=" in said, said
-    assert asked.name not in said
+    assert [asked.name for asked in MARTS if asked.name in said] == []
 
 
 @pytest.mark.parametrize(
