@@ -88,8 +88,9 @@ def decide(
     now_ms = int(now.timestamp() * 1000)
     new, waiting = _moved(cursor.seen, offsets), _moved(cursor.built, offsets)
     state = describe(partitions)
-    due_ms = cursor.built_at_ms + at_most_every_s * 1000
-    is_observed = bool(partitions) and (new > 0 or now_ms >= cursor.observed_at_ms + OBSERVE_EVERY_S * 1000)
+    # A time that is ahead was noted before the clock was set back: it is not waited for.
+    since_built_ms, since_observed_ms = now_ms - cursor.built_at_ms, now_ms - cursor.observed_at_ms
+    is_observed = bool(partitions) and (new > 0 or not 0 <= since_observed_ms < OBSERVE_EVERY_S * 1000)
     looked = msgspec.structs.replace(
         cursor, seen=offsets, observed_at_ms=now_ms if is_observed else cursor.observed_at_ms
     )
@@ -98,8 +99,8 @@ def decide(
     if running:
         words = f"{waiting:,} messages landed that marts do not have, but {running[0]} is under way; {state}"
         return Decision(words, None, is_observed, looked)
-    if now_ms < due_ms:
-        wait_s = (due_ms - now_ms) // 1000
+    if 0 <= since_built_ms < at_most_every_s * 1000:
+        wait_s = at_most_every_s - since_built_ms // 1000
         words = f"{waiting:,} messages landed that marts do not have; the next build is due in {wait_s} s; {state}"
         return Decision(words, None, is_observed, looked)
     return Decision(

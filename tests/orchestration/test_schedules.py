@@ -123,6 +123,14 @@ def test_marts_wait_for_their_time_and_for_their_last_run_and_then_build_all_tha
     assert free.words.startswith("30 messages landed")
 
 
+def test_a_clock_that_was_set_back_holds_marts_up_no_longer_than_a_right_one() -> None:
+    cursor = decide(Cursor(), partitions(10), NOW, [], EVERY_S).cursor
+    set_back = decide(cursor, partitions(20), NOW - timedelta(hours=3), [], EVERY_S)
+    assert (bool(set_back.run_key), set_back.is_observed) == (True, True)
+    soon = decide(set_back.cursor, partitions(30), NOW - timedelta(hours=3, seconds=-60), [], EVERY_S)
+    assert (soon.run_key, "due in 240 s" in soon.words) == (None, True)
+
+
 def test_a_tick_that_is_repeated_after_a_crash_asks_for_the_same_run() -> None:
     cursor = decide(Cursor(), partitions(10), NOW, [], EVERY_S).cursor
     once = decide(cursor, partitions(20), NOW + timedelta(seconds=600), [], EVERY_S)
