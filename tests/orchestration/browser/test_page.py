@@ -148,7 +148,12 @@ def _up_after_a_kill(settings: Settings) -> str:
     try:
         keeper = Keeper(settings.home)
         until(lambda: "dagster-daemon" in keeper.remembered() or first.poll() is not None, "the parts of Dagster start")
-        until(lambda: house.runs(statuses=["STARTED"], tags=[{"key": TAG, "value": "true"}]), "the first build starts")
+        started = {"key": TAG, "value": "true"}
+        until(
+            lambda: house.runs(statuses=["STARTED"], tags=[started]) or first.poll() is not None,
+            "the first build starts",
+        )
+        assert first.poll() is None, first.communicate()[0]
         os.kill(keeper.remembered()["dagster-code"].pid, signal.SIGKILL)
     finally:
         first.kill()
