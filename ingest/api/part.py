@@ -5,17 +5,14 @@ its owner only. Where there are keys already, or an identity provider, nothing i
 or a port of 0, is a MeterhouseError. No secret is printed.
 """
 
-import ssl
 import sys
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import Final
 
 from ingest.api.key_changes import first_key as make_first
 from ingest.api.keyring import SigningKey, keys_path, read_keys, write_private
 from ingest.embedded.parts import Part
-from ingest.embedded.stack import environment
+from ingest.embedded.stack import asked, environment
 from ingest.errors import MeterhouseError
 from ingest.settings import Settings
 
@@ -49,20 +46,6 @@ def door_address(settings: Settings) -> str:
     """Where a program on this machine sends to."""
     scheme = "https" if settings.api_tls_certificate else "http"
     return f"{scheme}://{_host(settings)}:{settings.api_port}"
-
-
-def asked(url: str, timeout_s: float = 2.0) -> int:
-    """The status of a GET; 0 where nobody answers."""
-    # A certificate names the host that clients use, which need not be this one; who it is, its pid says.
-    context = ssl._create_unverified_context() if url.startswith("https") else None  # noqa: S323, SLF001
-    handlers = [urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)]
-    try:
-        with urllib.request.build_opener(*handlers).open(url, timeout=timeout_s) as answer:
-            return int(answer.status)
-    except urllib.error.HTTPError as error:
-        return error.code
-    except (urllib.error.URLError, OSError):
-        return 0
 
 
 def sending_file(settings: Settings) -> Path | None:

@@ -4,10 +4,11 @@ Nothing is changed: a file of keys that is not there yet is not made.
 """
 
 from ingest.api.keyring import keys_path, read_keys
-from ingest.api.part import PART, asked, door_address
+from ingest.api.part import PART, door_address
 from ingest.doctor.findings import Finding, fail, ok, warn
 from ingest.embedded import processes
 from ingest.embedded.parts import Keeper
+from ingest.embedded.stack import asked
 from ingest.settings import Settings
 
 CHECK = "front door"

@@ -7,6 +7,7 @@ import contextlib
 import http.server
 import json
 import threading
+import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -18,11 +19,14 @@ from clickhouse_connect.driver.client import Client
 from ingest.building.properties import read_models
 from ingest.schema.engines import Layout
 from ingest.schema.migrate import migrate
-from ingest.settings import Settings
+from ingest.settings import Settings, load_settings
+from ingest.warehouse import connect
 from orchestration.lib.alerts.channels import ChannelError
 from orchestration.lib.alerts.model import Signal
 from orchestration.lib.alerts.notice import Notice
 from orchestration.lib.alerts.places import EPOCH
+from tests.conftest import drop_databases
+from tests.support.shared import Engine
 
 ROOT = Path(__file__).parents[2]
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -218,3 +222,13 @@ def receiving() -> Iterator[Receiver]:
         server.shutdown()
         server.server_close()
         thread.join(5)
+
+
+@contextlib.contextmanager
+def own_house(engine: Engine, home: Path) -> Iterator[House]:
+    """A house under a prefix of its own; its databases go with the block."""
+    settings = load_settings(home=home, clickhouse_url=engine.url, database_prefix=f"t{uuid.uuid4().hex[:10]}_")
+    client = connect(settings.clickhouse, connect_timeout_s=5, request_timeout_s=60)
+    yield House.built(client, settings)
+    drop_databases(settings)
+    client.close()

@@ -1,14 +1,12 @@
 """From a row of alerts_current to a message that somebody has, and to its end: on the engine, with a moved clock."""
 
 import json
-import uuid
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 import pytest
 from typer.testing import CliRunner
 
-from ingest.settings import load_settings
 from ingest.warehouse import connect
 from orchestration.cli import alerts
 from orchestration.lib.alerts.channels import ChannelError
@@ -18,8 +16,7 @@ from orchestration.lib.alerts.notice import Notice, as_text
 from orchestration.lib.alerts.routes import Routes, load_routes, parse
 from orchestration.lib.alerts.silences import add
 from orchestration.lib.alerts.store import Store
-from tests.conftest import drop_databases
-from tests.orchestration.alerts_support import House, Recorder, minutes, signal
+from tests.orchestration.alerts_support import House, Recorder, minutes, own_house, signal
 from tests.support.shared import Engine
 
 # One channel, so that a message is one delivery; times as in the file that comes with the package.
@@ -35,13 +32,8 @@ rules: {pipeline_behind: {judged_by: clock}}
 
 @pytest.fixture(scope="module")
 def built(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    settings = load_settings(
-        home=tmp_path_factory.mktemp("alerts"), clickhouse_url=engine.url, database_prefix=f"t{uuid.uuid4().hex[:10]}_"
-    )
-    client = connect(settings.clickhouse, connect_timeout_s=5, request_timeout_s=60)
-    yield House.built(client, settings)
-    drop_databases(settings)
-    client.close()
+    with own_house(engine, tmp_path_factory.mktemp("alerts")) as house:
+        yield house
 
 
 @pytest.fixture

@@ -1,20 +1,16 @@
 """What a bad day brings that no single rule is about: flapping, a receiver that fails for an hour, a clock set back."""
 
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
 
-from ingest.settings import load_settings
-from ingest.warehouse import connect
 from orchestration.lib.alerts.channels import ChannelError
 from orchestration.lib.alerts.engine import evaluate
 from orchestration.lib.alerts.notice import Notice
 from orchestration.lib.alerts.outbox import Entry, Letter, Outcome, due
 from orchestration.lib.alerts.routes import parse
-from tests.conftest import drop_databases
-from tests.orchestration.alerts_support import House, Recorder, minutes, signal
+from tests.orchestration.alerts_support import House, Recorder, minutes, own_house, signal
 from tests.support.shared import Engine
 
 ROUTES = parse(
@@ -47,13 +43,8 @@ class Broken(Recorder):
 
 @pytest.fixture(scope="module")
 def built(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    settings = load_settings(
-        home=tmp_path_factory.mktemp("hard"), clickhouse_url=engine.url, database_prefix=f"t{uuid.uuid4().hex[:10]}_"
-    )
-    client = connect(settings.clickhouse, connect_timeout_s=5, request_timeout_s=60)
-    yield House.built(client, settings)
-    drop_databases(settings)
-    client.close()
+    with own_house(engine, tmp_path_factory.mktemp("hard")) as house:
+        yield house
 
 
 @pytest.fixture

@@ -8,20 +8,18 @@ import json
 import multiprocessing
 import os
 import signal as signals
-import uuid
 from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
 import pytest
 
-from ingest.settings import Settings, load_settings
+from ingest.settings import Settings
 from ingest.warehouse import connect
 from orchestration.lib.alerts.channels.webhook import Webhook
 from orchestration.lib.alerts.engine import evaluate
 from orchestration.lib.alerts.routes import parse
-from tests.conftest import drop_databases
-from tests.orchestration.alerts_support import House, Receiver, minutes, receiving, signal
+from tests.orchestration.alerts_support import House, Receiver, minutes, own_house, receiving, signal
 from tests.support.shared import Engine
 
 ROUTES: Final = """
@@ -63,13 +61,8 @@ def run(settings: Settings, receiver: Receiver, at_minute: float, kill_at: str) 
 @pytest.fixture(scope="module")
 def house(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     SPAWN.set_forkserver_preload(["tests.orchestration.test_alerts_kill"])
-    settings = load_settings(
-        home=tmp_path_factory.mktemp("killed"), clickhouse_url=engine.url, database_prefix=f"t{uuid.uuid4().hex[:10]}_"
-    )
-    client = connect(settings.clickhouse, connect_timeout_s=5, request_timeout_s=60)
-    yield House.built(client, settings)
-    drop_databases(settings)
-    client.close()
+    with own_house(engine, tmp_path_factory.mktemp("killed")) as house:
+        yield house
 
 
 @pytest.mark.parametrize("point", POINTS)
