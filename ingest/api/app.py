@@ -23,7 +23,7 @@ from ingest.api.otlp_answers import JSON, PROTOBUF, status_answer, taken_answer
 from ingest.api.otlp_json import as_wire
 from ingest.api.receiving import received
 from ingest.api.refusal import Refusal
-from ingest.contracts.otlp_schema import SIGNALS, Signal
+from ingest.signals import SIGNALS, Signal
 
 log = structlog.get_logger()
 Work = Callable[[], Awaitable[Response]]

@@ -20,8 +20,8 @@ from ingest.api.metrics import Metric
 from ingest.api.otlp import Taken, take_export
 from ingest.api.otlp_answers import response_bytes, status_details
 from ingest.api.refusal import Refusal, overloaded
-from ingest.contracts.otlp_schema import SIGNALS, Signal
 from ingest.errors import MeterhouseError
+from ingest.signals import SIGNALS, Signal
 
 log = structlog.get_logger()
 

@@ -19,7 +19,7 @@ from ingest.api.metrics import Metric
 from ingest.api.refusal import Refusal
 from ingest.contracts.otlp_bytes import LookAtResource, Objection, Scrubbed, UnreadableError, scrub_bytes
 from ingest.contracts.otlp_pieces import pieces
-from ingest.contracts.otlp_schema import Signal
+from ingest.signals import Signal
 
 WORKSPACE_ATTRIBUTES: Final = ("meterhouse.workspace_id", "workspace.id", "workspace_id", "tenant.id")
 ENVIRONMENT_ATTRIBUTES: Final = ("deployment.environment.name", "deployment.environment")

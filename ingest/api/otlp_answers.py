@@ -13,7 +13,8 @@ from starlette.responses import Response
 from ingest.api.answers import refusal_headers
 from ingest.api.otlp import Taken
 from ingest.api.refusal import Refusal
-from ingest.contracts.otlp_schema import Signal, varint
+from ingest.contracts.otlp_schema import varint
+from ingest.signals import Signal
 
 PROTOBUF: Final = "application/x-protobuf"
 JSON: Final = "application/json"

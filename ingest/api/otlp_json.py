@@ -20,7 +20,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from ingest.api.refusal import Refusal
-from ingest.contracts.otlp_schema import Signal
+from ingest.signals import Signal
 
 _REQUESTS: Final[dict[Signal, Callable[[], Message]]] = {
     "traces": ExportTraceServiceRequest,

@@ -33,11 +33,11 @@ from ingest.contracts.otlp_schema import (
     VARINTS,
     Action,
     Kind,
-    Signal,
     varint,
 )
 from ingest.contracts.protobuf_wire import framed, length_fields, read_varint
 from ingest.contracts.pseudonyms import USER_NAMES, Pseudonyms, is_prompt
+from ingest.signals import Signal
 
 Objection = Literal["wrong_workspace", "wrong_environment", "bad_identifier"]
 LookAtResource = Callable[[Resource], Objection | None]

@@ -12,7 +12,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from ingest.contracts.otlp_privacy import LAYOUTS, ExportRequest
-from ingest.contracts.otlp_schema import Signal
+from ingest.signals import Signal
 
 REQUEST_TYPES: Final[dict[Signal, Callable[[], ExportRequest]]] = {
     "traces": ExportTraceServiceRequest,

@@ -6,15 +6,15 @@ done with the field. Tags that are not there are unknown fields.
 
 import struct
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-Signal = Literal["traces", "logs", "metrics"]
-SIGNALS: Final[tuple[Signal, ...]] = ("traces", "logs", "metrics")
+from ingest.signals import Signal
+
 Action = int
 SKIP, ATTRIBUTE, MESSAGE, TEXT, BODY, CLEARED, TRACE_ID, SPAN_ID, OWN_ID, FIXED, VARINTS = range(11)
 """Leave it; a KeyValue; a message to walk into; a string; a log's body; free text that goes; ids of 16 and 8 bytes

@@ -18,12 +18,13 @@ from ingest.loader.otlp_attributes import Counts
 from ingest.loader.otlp_frame import FLAWS, Frame, Said
 from ingest.loader.otlp_json import read_json
 from ingest.loader.otlp_logs import explode_logs
-from ingest.loader.otlp_metrics import KINDS, explode_metrics
+from ingest.loader.otlp_metrics import explode_metrics
 from ingest.loader.otlp_refused import fingerprint, only
 from ingest.loader.otlp_rows import Exploded, TableRows, TimeWindow
 from ingest.loader.otlp_traces import explode_traces
-from ingest.loader.otlp_wire import OtlpBytesError, Signal, count_within, parse, read_requests
+from ingest.loader.otlp_wire import OtlpBytesError, count_within, parse, read_requests
 from ingest.loader.run import Decoded, Headers, OtherRows, Rejected
+from ingest.signals import TABLES, Signal
 
 WORKSPACE_HEADER: Final = "meterhouse-workspace"
 ENVIRONMENT_HEADER: Final = "meterhouse-environment"
@@ -39,11 +40,6 @@ _EXPLODE: Final[Mapping[Signal, Callable[[Frame, TimeWindow, Counts], Exploded]]
     "traces": explode_traces,
     "logs": explode_logs,
     "metrics": explode_metrics,
-}
-TABLES: Final[Mapping[Signal, tuple[str, ...]]] = {
-    "traces": ("otel_traces",),
-    "logs": ("otel_logs",),
-    "metrics": tuple(f"otel_metrics_{kind}" for kind in KINDS),
 }
 _RECORD: Final[Mapping[Signal, str]] = {"traces": "spans", "logs": "log records", "metrics": "points"}
 

@@ -16,7 +16,8 @@ import msgspec
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
-from ingest.loader.otlp_wire import REQUESTS, OtlpBytesError, Request, Signal
+from ingest.loader.otlp_wire import REQUESTS, OtlpBytesError, Request
+from ingest.signals import Signal
 
 _DEEPEST: Final = 64
 HEXADECIMAL: Final = frozenset({"trace_id", "span_id", "parent_span_id"})

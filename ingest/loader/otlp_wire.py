@@ -8,7 +8,7 @@ themselves; they are rare, and `nested` reads them. Why this decoder: docs/otlp.
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Final, Literal, Protocol, cast
+from typing import Final, Protocol, cast
 
 import pyarrow as pa
 from google.protobuf import descriptor_pb2
@@ -20,7 +20,8 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
-Signal = Literal["traces", "logs", "metrics"]
+from ingest.signals import Signal
+
 Request = ExportTraceServiceRequest | ExportLogsServiceRequest | ExportMetricsServiceRequest
 REQUESTS: Final[dict[Signal, type[Request]]] = {
     "traces": ExportTraceServiceRequest,

@@ -7,10 +7,10 @@ from typing import Final
 from ingest.contracts.outcome import EventLimits
 from ingest.errors import SettingsError
 from ingest.loader.decode import AgentEventDecoder
-from ingest.loader.otlp import TABLES, OtlpDecoder
-from ingest.loader.otlp_wire import Signal
+from ingest.loader.otlp import OtlpDecoder
 from ingest.loader.run import Stream
 from ingest.settings import Settings
+from ingest.signals import SIGNALS, TABLES, Signal, topics_of
 
 _TIMES: Final[Mapping[Signal, str]] = {"traces": "Timestamp", "logs": "Timestamp", "metrics": "TimeUnix"}
 
@@ -45,28 +45,23 @@ def agent_events(settings: Settings) -> list[Stream]:
 
 def otlp(settings: Settings) -> list[Stream]:
     """One stream for each topic of OTLP; a signal's topics land in the same tables."""
-    topics: Mapping[Signal, tuple[str, ...]] = {
-        "traces": settings.otlp_traces_topics,
-        "logs": settings.otlp_logs_topics,
-        "metrics": settings.otlp_metrics_topics,
-    }
     streams = []
-    for signal, names in topics.items():
+    for signal in SIGNALS:
         decoder = OtlpDecoder(
             signal, event_limits(settings), max_bytes=settings.otlp_max_bytes, workspace=settings.otlp_workspace
         )
         streams += [
             Stream(
                 name=f"otlp_{signal}",
-                topic=settings.topic(name),
-                dead_letter_topic=settings.topic(f"{name}.dlq"),
+                topic=topic,
+                dead_letter_topic=f"{topic}.dlq",
                 table=f"{settings.database('raw')}.{TABLES[signal][0]}",
                 decoder=decoder,
                 time_column=_TIMES[signal],
                 has_headers=True,
                 salvage=decoder.salvage,
             )
-            for name in names
+            for topic in topics_of(settings, signal)
         ]
     return streams
 

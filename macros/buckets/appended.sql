@@ -14,7 +14,8 @@
     {%- set existing = load_cached_relation(this) -%}
     {%- set ground = ground_of(model.unique_id) -%}
     {%- set change_log = model.config.meta.change_logs | first -%}
-    {%- set last = last_build(ground, model.name, change_log) if existing is not none else {'built_to': 0} -%}
+    {%- set last = last_build(ground, model.name, change_log) if existing is not none
+        else {'built_to': 0, 'fingerprint': '', 'started_ms': 0} -%}
     {%- set to = [ground.now_ms, last.built_to + 1] | max if model.config.meta.get('reads_clock')
         else upstream_built_to(ground, model.unique_id, model.config.meta.get('follows', change_log)) -%}
     {%- set columns = local_md5(model.columns.keys() | join(',') ~ (config.get('projections', []) or '')) -%}
@@ -41,7 +42,7 @@
         insert into {{ target_relation }} ({{ model.columns.keys() | join(', ') }})
         select {{ model.columns.keys() | join(', ') }}
         from (
-        {{ put_arrivals(sql, last.built_to, to, (var('visibility_lag_s') | int) * 1000) }}
+        {{ put_arrivals(sql, last.built_to, to, arrived_since(last)) }}
         )
         {{ adapter.get_model_query_settings(model) }}
     {% endcall %}

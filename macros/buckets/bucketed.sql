@@ -40,8 +40,8 @@
 {% endmaterialization %}
 
 {#
-    {mode, slices, buckets, built_to by change log, built_from: the last build's by the first log, fingerprint}. A slice is
-    {partitions, buckets}, both in order.
+    {mode, slices, buckets, built_to by change log, built_from: the last build's by the first log, arrived_since: of the same,
+    fingerprint}. A slice is {partitions, buckets}, both in order.
 #}
 {% macro plan_buckets(ground, existing, plain_sql) %}
     {% set meta = model.config.meta %}
@@ -84,6 +84,7 @@
         'buckets': counts | sum,
         'built_to': built_to,
         'built_from': ranges[0]['from'],
+        'arrived_since': arrived_since(last_build(ground, model.name, meta.change_logs | first)),
         'fingerprint': fingerprint,
     }) }}
 {% endmacro %}
@@ -182,7 +183,7 @@
     {% do create_bucketed_table(building, without_marks(sql)) %}
     {% for slice in plan.slices %}
         {% do run_statement('insert_slice', insert_slice(building, sql, slice)) %}
-        {% if existing is not none and existing.is_table %}{% do call_before_replace(existing, building, slice, plan.built_from) %}{% endif %}
+        {% if existing is not none and existing.is_table %}{% do call_before_replace(existing, building, slice, plan) %}{% endif %}
     {% endfor %}
     {% if existing is none %}
         {% do adapter.rename_relation(building, target_relation) %}
@@ -204,7 +205,7 @@
                 'create_slice', 'create or replace table ' ~ slice_relation ~ on_cluster_words() ~ ' as ' ~ target_relation
             ) %}
             {% do run_statement('insert_slice', insert_slice(slice_relation, sql, slice, rest_of=target_relation)) %}
-            {% do call_before_replace(target_relation, slice_relation, slice, plan.built_from) %}
+            {% do call_before_replace(target_relation, slice_relation, slice, plan) %}
             {% do run_statement('replace_partitions', replace_partitions(target_relation, slice_relation, slice)) %}
         {% endfor %}
         {% do adapter.drop_relation(slice_relation) %}
@@ -258,9 +259,9 @@
     ) }}
 {% endmacro %}
 
-{% macro call_before_replace(old, new, slice, built_from) %}
+{% macro call_before_replace(old, new, slice, plan) %}
     {% set name = model.config.meta.get('before_replace') %}
-    {% if name %}{% do context[name](old, new, slice, built_from) %}{% endif %}
+    {% if name %}{% do context[name](old, new, slice, plan) %}{% endif %}
 {% endmacro %}
 
 {% macro run_statement(name, text) %}

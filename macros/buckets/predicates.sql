@@ -71,11 +71,10 @@
     {{ return(text.replace('__change_id__', 'toUInt64(0)')) }}
 {% endmacro %}
 
-{# Marks of arrival and change, for the span between two builds in milliseconds. #}
-{% macro put_arrivals(sql, from_ms, to_ms, lag_ms) %}
-    {% set since = [from_ms - lag_ms, 0] | max %}
+{# Marks of arrival and change, for the span between two builds in milliseconds; `since_ms` as arrived_since() says. #}
+{% macro put_arrivals(sql, from_ms, to_ms, since_ms) %}
     {% set text = modules.re.sub(
-        '__arrived\\((.+?)\\)__', "(\\1 >= fromUnixTimestamp64Milli(" ~ since ~ ", 'UTC'))", sql
+        '__arrived\\((.+?)\\)__', "(\\1 >= fromUnixTimestamp64Milli(" ~ since_ms ~ ", 'UTC'))", sql
     ) %}
     {% set text = modules.re.sub(
         '__unseen\\((.+?)\\)__', "(\\1 > " ~ from_ms ~ " and \\1 <= " ~ to_ms ~ ")", text

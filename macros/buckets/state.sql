@@ -1,6 +1,7 @@
 {#
     What each build remembers: how far in the order of change a model is built. One row a build and change log, in
-    ops.model_builds; the newest counts. It is written last, so an interrupted build is simply done again.
+    ops.model_builds; the one that is built farthest counts, of several the newest: the engine's clock may be set back, the
+    order of change never is. It is written last, so an interrupted build is simply done again.
 #}
 
 {% macro model_builds() -%}
@@ -54,12 +55,13 @@
         'began': modules.datetime.datetime.now(modules.pytz.utc), 'now_ms': 0, 'builds': known or {}, 'rows': {}
     } %}
     {% if meta.get('reads_clock') %}
-        {% do asked.append("select '' as model, '' as change_log, toUnixTimestamp64Milli(now64(3)) as built_to, '' as fingerprint") %}
+        {% do asked.append("select '' as model, '' as change_log, toUnixTimestamp64Milli(now64(3)) as built_to, '' as fingerprint, "
+            ~ "0 as started_ms") %}
     {% endif %}
     {% for name in meta.get('rebuilt_by', []) %}
         {% do asked.append(
             "select '' as model, '" ~ name ~ "' as change_log, 0 as built_to, "
-            ~ "toString(sum(cityHash64(toString(tuple(*))))) as fingerprint from " ~ ref(name)
+            ~ "toString(sum(cityHash64(toString(tuple(*))))) as fingerprint, 0 as started_ms from " ~ ref(name)
         ) %}
     {% endfor %}
     {% if known is none %}
@@ -69,7 +71,7 @@
     {% endif %}
     {% for row in (run_query(asked | join('\nunion all ')).rows if asked else []) %}
         {% if row[0] %}
-            {% do ground.builds.update({row[0] ~ '/' ~ row[1]: {'built_to': row[2] | int, 'fingerprint': row[3]}}) %}
+            {% do ground.builds.update({row[0] ~ '/' ~ row[1]: build_of(row)}) %}
         {% elif row[1] %}
             {% do ground.rows.update({row[1]: row[3]}) %}
         {% else %}
@@ -93,25 +95,41 @@
     {% for name, change_log in followed %}{% do named.append("('" ~ name ~ "', '" ~ change_log ~ "')") %}{% endfor %}
     {% if named %}
         {# Bounded by two days of builds, however old the house is; what was built longer ago is looked up one by one. #}
-        {% do put_builds(builds, 'select model, change_log, built_to, fingerprint from ' ~ model_builds()
+        {% do put_builds(builds, 'select ' ~ build_columns() ~ ' from ' ~ model_builds()
             ~ ' where (model, change_log) in (' ~ named | join(', ') ~ ') and built_at > now64(3) - interval 2 day '
-            ~ 'order by model, change_log, built_at desc limit 1 by model, change_log') %}
+            ~ 'order by model, change_log, built_to desc, built_at desc limit 1 by model, change_log') %}
         {% for name, change_log in followed if name ~ '/' ~ change_log not in builds %}
             {% do older.append(newest_build(name, change_log)) %}
         {% endfor %}
         {% if older %}{% do put_builds(builds, older | join('\nunion all ')) %}{% endif %}
     {% endif %}
     {% do remember('builds', builds) %}
+    {% do remember('clock_ms', run_query('select toUnixTimestamp64Milli(now64(3))').rows[0][0] | int) %}
 {% endmacro %}
 
 {% macro put_builds(builds, asked) %}
     {% for row in run_query(asked).rows %}
-        {% do builds.update({row[0] ~ '/' ~ row[1]: {'built_to': row[2] | int, 'fingerprint': row[3]}}) %}
+        {% do builds.update({row[0] ~ '/' ~ row[1]: build_of(row)}) %}
     {% endfor %}
 {% endmacro %}
 
+{% macro build_columns() -%}
+    model, change_log, built_to, fingerprint, toUnixTimestamp64Milli(started_at) as started_ms
+{%- endmacro %}
+
+{# A row of build_columns() as the other macros know it. #}
+{% macro build_of(row) %}
+    {{ return({'built_to': row[2] | int, 'fingerprint': row[3], 'started_ms': row[4] | int}) }}
+{% endmacro %}
+
 {% macro newest_build(name, change_log) -%}
-    select * from (select model, change_log, built_to, fingerprint from {{ model_builds() }} where model = '{{ name }}' and change_log = '{{ change_log }}' order by built_at desc limit 1)
+    select * from (
+        select {{ build_columns() }}
+        from {{ model_builds() }}
+        where model = '{{ name }}' and change_log = '{{ change_log }}'
+        order by built_to desc, built_at desc
+        limit 1
+    )
 {%- endmacro %}
 
 {# (model, change log) of each log that the models follow, once. #}
@@ -151,9 +169,20 @@
     {{ return(found) }}
 {% endmacro %}
 
-{# The last build of a model against a change log: {built_to, fingerprint}; built_to is 0 where there was none. #}
+{# The last build of a model against a change log: {built_to, fingerprint, started_ms}; 0 where there was none. #}
 {% macro last_build(ground, model_name, change_log) %}
-    {{ return(ground.builds.get(model_name ~ '/' ~ change_log, {'built_to': 0, 'fingerprint': ''})) }}
+    {{ return(ground.builds.get(model_name ~ '/' ~ change_log, {'built_to': 0, 'fingerprint': '', 'started_ms': 0})) }}
+{% endmacro %}
+
+{#
+    Rows with an arrival from here on, in milliseconds of the engine's clock, may be new to a model that was last built so:
+    what a slower insert made visible late, and after the clock was set back what landed since under times that lie before
+    that build. When within the time since then it was set back nobody knows, so a day is looked through again.
+#}
+{% macro arrived_since(last) %}
+    {% set seen_ms, clock_ms = [last.built_to, last.started_ms] | min, remembered('clock_ms') %}
+    {% if clock_ms is not none and clock_ms < seen_ms %}{% set seen_ms = clock_ms - 86400000 %}{% endif %}
+    {{ return([seen_ms - (var('visibility_lag_s') | int) * 1000, 0] | max) }}
 {% endmacro %}
 
 {# `built_to` by change log. One insert: either all of it is remembered or nothing. #}
@@ -172,7 +201,9 @@
     ) %}
     {% if known is not none %}
         {% for change_log, to in built_to.items() %}
-            {% do known.update({model.name ~ '/' ~ change_log: {'built_to': to, 'fingerprint': fingerprint}}) %}
+            {% do known.update({model.name ~ '/' ~ change_log: {
+                'built_to': to, 'fingerprint': fingerprint, 'started_ms': remembered('clock_ms')
+            }}) %}
         {% endfor %}
     {% endif %}
 {% endmacro %}

@@ -6,19 +6,18 @@
 
     An increment in which no price or name changed has nothing to compare and skips it.
 #}
-{% macro record_restated_costs(old, new, slice, built_from) %}
+{% macro record_restated_costs(old, new, slice, plan) %}
     {% set ledger = ref('int_restated_costs') %}
     {% set is_full_refresh = new.identifier != old.identifier ~ '__slice' %}
     {% if not is_full_refresh %}
-        {% set since = [built_from - (var('visibility_lag_s') | int) * 1000, 0] | max %}
         {% set changes = run_query(
             'select count() from ' ~ ref('int_price_changes') ~ ' where not is_first_seen and noticed_at >= '
-            ~ 'fromUnixTimestamp64Milli(' ~ since ~ ')'
+            ~ 'fromUnixTimestamp64Milli(' ~ plan.arrived_since ~ ')'
         ) %}
         {% if changes.rows[0][0] | int == 0 %}{{ return('') }}{% endif %}
     {% endif %}
     {% do run_statement(
-        'record_restated_costs', restated_costs_sql(ledger, old, new, slice, built_from, is_full_refresh)
+        'record_restated_costs', restated_costs_sql(ledger, old, new, slice, plan.built_from, is_full_refresh)
     ) %}
 {% endmacro %}
 

@@ -5,7 +5,7 @@ Offsets decide, not times: a batch that becomes visible late is counted at the t
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
@@ -48,6 +48,21 @@ class Landed:
     rejected: int = 0
     lost: int = 0
     batches: int = 0
+    messages: int = 0
+
+    @classmethod
+    def sum(cls, parts: Iterable["Landed"]) -> "Landed":
+        """All of them together."""
+        total = cls()
+        for one in parts:
+            total = cls(
+                total.rows + one.rows,
+                total.rejected + one.rejected,
+                total.lost + one.lost,
+                total.batches + one.batches,
+                total.messages + one.messages,
+            )
+        return total
 
 
 class Cursor(msgspec.Struct, frozen=True):
@@ -150,29 +165,24 @@ def read_partitions(client: "Client", settings: "Settings") -> list[Partition]:
 
 def read_landed(
     client: "Client", settings: "Settings", before: Mapping[str, int], partitions: Sequence[Partition]
-) -> Landed:
-    """Sums of the batches between the offsets of two ticks, by the table's own order."""
+) -> dict[str, Landed]:
+    """By topic the sums of the batches between the offsets of two ticks, by the table's own order."""
     spans = [
         (one.topic, one.topic_id, one.number, before.get(one.key, 0), one.next_offset)
         for one in partitions
         if one.next_offset > before.get(one.key, 0)
     ]
-    total = Landed()
+    found: dict[str, Landed] = {}
     for topic, topic_id, number, first, end in spans:
         row = client.query(
-            "select sum(landed), sum(rejected), sum(lost), count() "  # noqa: S608  # a name from checked settings
+            "select sum(landed), sum(rejected), sum(lost), count(), sum(messages) "  # noqa: S608  # a name from checked settings
             f"from {settings.database('ops')}.load_batches final where topic = {{topic:String}} and "
             "topic_id = {id:String} and partition = {number:Int32} and first_offset >= {first:Int64} "
             "and last_offset < {end:Int64}",
             parameters={"topic": topic, "id": topic_id, "number": number, "first": first, "end": end},
         ).result_rows[0]
-        total = Landed(
-            total.rows + int(row[0]),
-            total.rejected + int(row[1]),
-            total.lost + int(row[2]),
-            total.batches + int(row[3]),
-        )
-    return total
+        found[topic] = Landed.sum([found.get(topic, Landed()), Landed(*(int(value) for value in row))])
+    return found
 
 
 def numbers(partitions: Sequence[Partition], landed: Landed, now: datetime) -> dict[str, int | float | str]:
@@ -184,6 +194,7 @@ def numbers(partitions: Sequence[Partition], landed: Landed, now: datetime) -> d
         "rejected": landed.rejected,
         "lost": landed.lost,
         "batches": landed.batches,
+        "messages": landed.messages,
         "lag_messages": sum(one.lag for one in partitions),
         "complete_to": "not known" if complete is None else complete.isoformat(timespec="seconds"),
     }

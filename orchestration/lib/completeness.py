@@ -8,6 +8,7 @@ waiting + lost + missing + unproven. docs/quality.md says how each is found.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
 
 from orchestration.lib.quality_finding import Finding, Level, Metadata, Number
 from orchestration.lib.quality_thresholds import Completeness
@@ -35,6 +36,16 @@ class DayRange:
 
     def __len__(self) -> int:
         return self.end - self.first
+
+
+class Cause(StrEnum):
+    """What became of an absent offset; each is a field of `Counts`."""
+
+    COPY = "copies"
+    NOT_A_MESSAGE = "not_messages"
+    LOST = "lost"
+    MISSING = "missing"
+    UNPROVEN = "unproven"
 
 
 @dataclass(slots=True)

@@ -6,7 +6,6 @@ broker while it still has the message, then the ledger's own counts of the run. 
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
@@ -15,7 +14,7 @@ from clickhouse_connect.driver.client import Client
 from ingest.contracts.check import judge
 from ingest.contracts.outcome import EventLimits, Refused
 from ingest.settings import Settings
-from orchestration.lib.completeness import stretches
+from orchestration.lib.completeness import Cause, stretches
 from orchestration.lib.completeness_broker import read_offsets
 from orchestration.lib.completeness_ledger import SourceState
 from orchestration.lib.completeness_otlp import OtlpMessages
@@ -25,16 +24,6 @@ _AT_ONCE: Final = 20_000
 # Any time: whether it was inside the window was judged when it was loaded.
 _LIMITS: Final = EventLimits(max_age_ms=10**14, max_future_ms=10**14, max_event_bytes=64 << 20)
 _WIDE: Final = {"max_query_size": 16 << 20, "max_ast_elements": 4_000_000, "max_expanded_ast_elements": 4_000_000}
-
-
-class Cause(StrEnum):
-    """What became of an absent offset; each is a field of `Counts`."""
-
-    COPY = "copies"
-    NOT_A_MESSAGE = "not_messages"
-    LOST = "lost"
-    MISSING = "missing"
-    UNPROVEN = "unproven"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +108,7 @@ class Explainer:
             return {}
         read = (one for one in read_offsets(self._settings, state.key, ranges) if one.offset in wanted)
         if self._otlp.knows(state.key.topic):
-            return found | {at: Explained(Cause(cause)) for at, cause in self._otlp.sort(state, read).items()}
+            return found | {at: Explained(cause) for at, cause in self._otlp.sort(state, read).items()}
         events: dict[int, tuple[str, UUID]] = {}
         for message in read:
             verdict = judge(message.payload or b"", judged_at_ms=0, limits=_LIMITS)
@@ -201,10 +190,6 @@ class Explainer:
             found |= dict.fromkeys(inside[: int(lost)], Explained(Cause.LOST))
             found |= dict.fromkeys(inside[int(lost) : int(lost) + max(0, int(holes))], Explained(Cause.NOT_A_MESSAGE))
         return found
-
-
-def _key(state: SourceState):  # type: ignore[no-untyped-def]
-    return state.key
 
 
 def _chunks(offsets: Sequence[int]) -> Iterable[Sequence[int]]:

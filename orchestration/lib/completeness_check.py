@@ -8,9 +8,9 @@ from collections import defaultdict
 from datetime import date
 
 from ingest.errors import MeterhouseError
-from orchestration.lib.completeness import Account, Counts, MissingMessage, days_until, judge
+from orchestration.lib.completeness import Account, Cause, Counts, MissingMessage, days_until, judge
 from orchestration.lib.completeness_broker import BrokerView, look_at_broker
-from orchestration.lib.completeness_causes import Budget, Cause, Explainer
+from orchestration.lib.completeness_causes import Budget, Explainer
 from orchestration.lib.completeness_ledger import note_produced, read_sources
 from orchestration.lib.completeness_otlp import topic_tables
 from orchestration.lib.completeness_presence import Presence, count_presence

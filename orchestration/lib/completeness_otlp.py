@@ -14,9 +14,10 @@ import pyarrow as pa
 from clickhouse_connect.driver.client import Client
 
 from ingest.contracts.outcome import EventLimits
-from ingest.loader.otlp import TABLES, OtlpDecoder
-from ingest.loader.otlp_wire import Signal
+from ingest.loader.otlp import OtlpDecoder
 from ingest.settings import Settings
+from ingest.signals import TABLES, Signal, signals_by_topic
+from orchestration.lib.completeness import Cause
 from orchestration.lib.completeness_broker import ReadMessage
 from orchestration.lib.completeness_ledger import SourceState
 from orchestration.lib.completeness_presence import EVENTS, RAW_ROWS, place
@@ -37,21 +38,11 @@ Key = tuple[str, str]
 """Table, and what a record says of itself as one text."""
 
 
-def topic_signals(settings: Settings) -> dict[str, Signal]:
-    """The signal of each topic of OTLP, by the topic's name on the broker."""
-    topics: Mapping[Signal, tuple[str, ...]] = {
-        "traces": settings.otlp_traces_topics,
-        "logs": settings.otlp_logs_topics,
-        "metrics": settings.otlp_metrics_topics,
-    }
-    return {settings.topic(name): signal for signal, names in topics.items() for name in names}
-
-
 def topic_tables(settings: Settings) -> dict[str, Sequence[str]]:
     """The tables of raw that each topic's messages land in."""
     return {
         **{settings.topic(name): EVENTS for name in settings.agent_event_topics},
-        **{topic: TABLES[signal] for topic, signal in topic_signals(settings).items()},
+        **{topic: TABLES[signal] for topic, signal in signals_by_topic(settings).items()},
     }
 
 
@@ -79,7 +70,7 @@ class OtlpMessages:
     def __init__(self, settings: Settings, client: Client) -> None:
         self._client = client
         self._raw, self._ops = settings.database("raw"), settings.database("ops")
-        self._signals = topic_signals(settings)
+        self._signals = signals_by_topic(settings)
         self._decoders = {
             signal: OtlpDecoder(signal, _LIMITS, max_bytes=_MOST_BYTES, workspace=settings.otlp_workspace)
             for signal in TABLES
@@ -89,15 +80,15 @@ class OtlpMessages:
         """Whether the topic is one of OTLP."""
         return topic in self._signals
 
-    def sort(self, state: SourceState, messages: Iterable[ReadMessage]) -> dict[int, str]:
-        """By offset `copies`, `not_messages` (a request without a record) or `missing`."""
+    def sort(self, state: SourceState, messages: Iterable[ReadMessage]) -> dict[int, Cause]:
+        """By offset COPY, NOT_A_MESSAGE (a request without a record) or MISSING."""
         signal = self._signals[state.key.topic]
         claims = self._claims(state)
-        found: dict[int, str] = {}
+        found: dict[int, Cause] = {}
         asked = _Asked()
         for message in messages:
             if not self._add(signal, message, asked):
-                found[message.offset] = "not_messages"
+                found[message.offset] = Cause.NOT_A_MESSAGE
             if asked.count >= _KEYS_AT_ONCE:
                 found |= self._answer(signal, state, asked, claims)
                 asked = _Asked()
@@ -123,7 +114,7 @@ class OtlpMessages:
 
     def _answer(
         self, signal: Signal, state: SourceState, asked: _Asked, claims: Sequence[tuple[int, datetime]]
-    ) -> dict[int, str]:
+    ) -> dict[int, Cause]:
         wanted: dict[str, set[str]] = {}
         for keys in asked.by_offset.values():
             for table, key in keys:
@@ -134,9 +125,9 @@ class OtlpMessages:
             for key, one in self._look(signal, state, table, texts, asked).items()
         }
         return {
-            offset: "copies"
+            offset: Cause.COPY
             if keys and all(_is_later(seen.get(key), offset, _claimed_at(claims, offset)) for key in keys)
-            else "missing"
+            else Cause.MISSING
             for offset, keys in asked.by_offset.items()
         }
 

@@ -9,11 +9,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from ingest.embedded.stack import environment
 from ingest.errors import MeterhouseError
+from orchestration.lib.arrivals import Landed
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -21,17 +21,6 @@ if TYPE_CHECKING:
     from ingest.settings import Settings
 
 _LAST_LINES: Final = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Drained:
-    """Sums over the batches of one drain. `lost`: offsets the broker no longer had."""
-
-    messages: int
-    rows: int
-    rejected: int
-    lost: int
-    batches: int
 
 
 def drain(settings: "Settings", owner: str, say: Callable[[str], None]) -> None:
@@ -57,12 +46,12 @@ def drain(settings: "Settings", owner: str, say: Callable[[str], None]) -> None:
         )
 
 
-def drained(client: "Client", settings: "Settings", owner: str) -> Drained:
-    """What the loader of this name landed."""
-    row = client.query(
-        "select sum(messages), sum(landed), sum(rejected), sum(lost), count() "  # noqa: S608  # a name from checked settings
+def drained(client: "Client", settings: "Settings", owner: str) -> dict[str, Landed]:
+    """By topic what the loader of this name landed."""
+    rows = client.query(
+        "select topic, sum(landed), sum(rejected), sum(lost), count(), sum(messages) "  # noqa: S608  # a name from checked settings
         f"from {settings.database('ops')}.load_batches final where owner = {{owner:String}} "
-        "and judged_at > now() - interval 2 day",
+        "and judged_at > now() - interval 2 day group by topic order by topic",
         parameters={"owner": owner},
-    ).result_rows[0]
-    return Drained(*(int(value) for value in row))
+    ).result_rows
+    return {str(topic): Landed(*(int(value) for value in sums)) for topic, *sums in rows}

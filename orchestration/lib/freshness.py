@@ -85,7 +85,7 @@ def _covered(client: "Client", settings: Settings) -> dict[str, Covered]:
         from (
             select 1 as one, model, min(built_to) as built_to, max(built_at) as built_at
             from (
-                select model, argMax(model_builds.built_to, model_builds.built_at) as built_to,
+                select model, max(model_builds.built_to) as built_to,
                     max(model_builds.built_at) as built_at
                 from {builds} as model_builds
                 group by model, change_log

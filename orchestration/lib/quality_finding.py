@@ -22,6 +22,7 @@ from dagster import (
 
 from ingest.errors import MeterhouseError
 from ingest.settings import Settings
+from ingest.signals import signals_by_topic
 from orchestration.lib.quality_thresholds import Thresholds
 
 if TYPE_CHECKING:
@@ -68,24 +69,16 @@ def loaded_topics(settings: Settings) -> list[str]:
     return [settings.topic(name) for name in settings.agent_event_topics]
 
 
-def otlp_topics(settings: Settings) -> list[str]:
-    """The topics of OTLP as they are on the broker; an installation need not have them."""
-    names = (*settings.otlp_traces_topics, *settings.otlp_logs_topics, *settings.otlp_metrics_topics)
-    return [settings.topic(name) for name in names]
-
-
 def read_topics(client: "Client", settings: Settings, *, with_metrics: bool = True) -> list[str]:
     """Those of agent events, and those of OTLP that are used: that a loader reported and somebody ever wrote to.
 
     Without metrics they are the topics whose messages become events, as `int_clock_ticks` takes them.
     """
-    names = [*settings.otlp_traces_topics, *settings.otlp_logs_topics]
-    if with_metrics:
-        names += settings.otlp_metrics_topics
+    names = [topic for topic, signal in signals_by_topic(settings).items() if with_metrics or signal != "metrics"]
     used = client.query(
         f"select topic from `{settings.database('ops')}`.completeness "  # noqa: S608  # a name from checked settings
         "where produced > 0 and topic in {topics:Array(String)} order by topic",
-        parameters={"topics": [settings.topic(name) for name in names]},
+        parameters={"topics": names},
     ).result_rows
     return [*loaded_topics(settings), *(str(topic) for (topic,) in used)]
 

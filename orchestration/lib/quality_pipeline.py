@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 
 from ingest.embedded.report import read_complete_to, read_landed, topic_line
 from ingest.kafka import KafkaAdmin
-from orchestration.lib.quality_finding import Finding, Level, Look, Number, loaded_topics, otlp_topics, rising
+from ingest.signals import signals_by_topic
+from orchestration.lib.quality_finding import Finding, Level, Look, Number, loaded_topics, rising
 
 
 def consumer_lag(look: Look) -> Finding:
@@ -17,7 +18,7 @@ def consumer_lag(look: Look) -> Finding:
     A watermark that stands still while nothing waits is an idle house, not a lag.
     """
     settings, rule = look.settings, look.thresholds.consumer_lag
-    topics, needed = [*loaded_topics(settings), *otlp_topics(settings)], set(loaded_topics(settings))
+    topics, needed = [*loaded_topics(settings), *signals_by_topic(settings)], set(loaded_topics(settings))
     landed, complete_to = read_landed(look.client, settings), read_complete_to(look.client, settings)
     with KafkaAdmin(settings.bootstrap, settings.kafka_options) as admin:
         described, marks = admin.describe(topics), admin.watermarks(topics)
@@ -83,7 +84,7 @@ def reject_share(look: Look) -> Finding:
         "and landed_at > {since:DateTime64(3, 'UTC')} and landed_at <= {until:DateTime64(3, 'UTC')} "
         "group by topic order by topic",
         parameters={
-            "topics": [*loaded_topics(look.settings), *otlp_topics(look.settings)],
+            "topics": [*loaded_topics(look.settings), *signals_by_topic(look.settings)],
             "since": datetime.fromtimestamp(look.now.timestamp() - rule.window_hours * 3_600, UTC),
             "until": look.now,
         },

@@ -17,7 +17,7 @@ from google.protobuf.message import Message
 
 from ingest.api.door_event import DoorEvent
 from ingest.contracts.otlp_pieces import REQUEST_TYPES
-from ingest.contracts.otlp_schema import SIGNALS
+from ingest.signals import SIGNALS
 from tests.support.door import RunningDoor
 from tests.support.topics import Sent, produce
 

@@ -10,10 +10,8 @@ from typing import Final
 
 from dagster import (
     AssetExecutionContext,
-    AssetKey,
     AssetMaterialization,
     AssetObservation,
-    AssetSpec,
     Backoff,
     MaterializeResult,
     RetryPolicy,
@@ -26,80 +24,42 @@ from dagster import (
     sensor,
 )
 
-from orchestration.lib.arrivals import Cursor, Landed, decide, numbers, read_landed, read_partitions
+from orchestration.lib.arrivals import Cursor, decide, read_landed, read_partitions
 from orchestration.lib.draining import drain, drained
 from orchestration.lib.environments import sensor_status
 from orchestration.lib.families import MARTS_AT_MOST_EVERY_S
-from orchestration.lib.freshness import policy_for
+from orchestration.lib.raw_tables import DEAD_LETTERS, EVENTS, OTLP, row_counts, said_of, specs
 from orchestration.lib.resources import Clock, MeterhouseResource
 from orchestration.lib.unfinished import unfinished_runs
 
-EVENTS: Final = AssetKey(["raw", "agent_events"])
-DEAD_LETTERS: Final = AssetKey(["raw", "dead_letters"])
+ROW_COUNT: Final = "dagster/row_count"
 # Runs that build what `marts` builds.
 _BUILDING: Final = ("marts", "hourly", "everything", "full_refresh")
 
 
 @multi_asset(
     name="drain_kafka",
-    specs=[
-        AssetSpec(
-            EVENTS,
-            group_name="raw",
-            kinds={"kafka", "clickhouse"},
-            owners=["team:platform"],
-            freshness_policy=policy_for("raw"),
-            description="What agents reported, each message once (docs/raw-tables.md). Materializing drains Kafka to "
-            "where it stands at the start; a loader that runs as a service is observed by the sensor arrivals.",
-        ),
-        AssetSpec(
-            DEAD_LETTERS,
-            group_name="raw",
-            kinds={"kafka", "clickhouse"},
-            owners=["team:platform"],
-            freshness_policy=policy_for("raw"),
-            description="What could not be landed, whole, and why (docs/guarantees.md).",
-        ),
-    ],
+    specs=list(specs()),
+    can_subset=True,
     pool="loader",
     retry_policy=RetryPolicy(max_retries=2, delay=10, backoff=Backoff.EXPONENTIAL),
 )
 def drain_kafka(
     context: AssetExecutionContext, meterhouse: MeterhouseResource, clock: Clock
 ) -> Iterator[MaterializeResult[None]]:
-    """Everything the topics hold now, by the loader."""
+    """Everything the topics hold now, by the loader, whichever of the tables was asked for."""
     settings = meterhouse.settings
     # Another name each try: what a loader of a name landed is read back by it.
     owner = f"dagster:{context.run.run_id}:{uuid.uuid4().hex[:8]}"
     drain(settings, owner, context.log.info)
     with meterhouse.client() as client:
-        done = drained(client, settings, owner)
-        partitions = read_partitions(client, settings)
-        state = numbers(partitions, Landed(), clock.now())
-        tables = {
-            str(row[0]): int(row[1] or 0)
-            for row in client.query(
-                "select name, total_rows from system.tables where database = {database:String}",
-                parameters={"database": settings.database("raw")},
-            ).result_rows
-        }
-    shared = {"lag_messages": state["lag_messages"], "complete_to": state["complete_to"], "messages": done.messages}
-    yield MaterializeResult(
-        asset_key=EVENTS,
-        metadata={
-            **shared, "rows_landed": done.rows, "rejected": done.rejected, "lost": done.lost,
-            "dagster/row_count": tables["agent_events"],
-        },
-    )  # fmt: skip
-    yield MaterializeResult(
-        asset_key=DEAD_LETTERS,
-        metadata={
-            **shared, "rows_landed": done.rejected, "dagster/row_count": tables["dead_letters"],
-        },
-    )  # fmt: skip
+        said = said_of(settings, read_partitions(client, settings), drained(client, settings, owner), clock.now())
+        counts = row_counts(client, settings)
+    for key in sorted(context.selected_asset_keys):
+        yield MaterializeResult(asset_key=key, metadata={**said.get(key, {}), ROW_COUNT: counts.get(key, 0)})
 
 
-drain_job = define_asset_job("drain", [EVENTS, DEAD_LETTERS], description="Lands what Kafka holds now, and ends")
+drain_job = define_asset_job("drain", [EVENTS, DEAD_LETTERS, *OTLP], description="Lands what Kafka holds now, and ends")
 
 
 @sensor(
@@ -117,17 +77,16 @@ def arrivals(context: SensorEvaluationContext, meterhouse: MeterhouseResource, c
         running = unfinished_runs(context.instance, *_BUILDING)
         decision = decide(cursor, partitions, now, running, MARTS_AT_MOST_EVERY_S)
         landed = read_landed(client, settings, cursor.seen, partitions)
+        counts = row_counts(client, settings) if decision.is_observed else {}
     events: list[AssetMaterialization | AssetObservation] = []
-    if decision.is_observed:
-        metadata = numbers(partitions, landed, now)
-        events.append(AssetObservation(EVENTS, metadata=metadata))
-        events.append(AssetObservation(DEAD_LETTERS, metadata={**metadata, "rows_landed": landed.rejected}))
-        if landed.rows:
-            # The service loaded it, not a run of Dagster: noted so that the table's age here is its age.
-            # Both, as a drain does: one of the two alone cannot be asked of it afterwards.
-            by_service = {**metadata, "landed_by": "the loader as a service"}
-            events.append(AssetMaterialization(EVENTS, metadata=by_service))
-            events.append(AssetMaterialization(DEAD_LETTERS, metadata={**by_service, "rows_landed": landed.rejected}))
+    said = said_of(settings, partitions, landed, now) if decision.is_observed else {}
+    for key, metadata in said.items():
+        seen = {**metadata, ROW_COUNT: counts.get(key, 0)}
+        events.append(AssetObservation(key, metadata=seen))
+        # The service loaded it, not a run of Dagster: noted so that the table's age here is its age. Dead letters are
+        # as fresh as what might have become some.
+        if metadata["rows_landed"] or (key == DEAD_LETTERS and landed):
+            events.append(AssetMaterialization(key, metadata={**seen, "landed_by": "the loader as a service"}))
     context.log.info(decision.words)
     if decision.run_key is None:
         return SensorResult(skip_reason=SkipReason(decision.words), asset_events=events, cursor=decision.cursor.text())

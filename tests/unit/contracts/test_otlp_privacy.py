@@ -15,8 +15,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from ingest.contracts.otlp_bytes import UnreadableError, scrub_bytes
 from ingest.contracts.otlp_pieces import REQUEST_TYPES, pieces
 from ingest.contracts.otlp_privacy import ExportRequest, scrub
-from ingest.contracts.otlp_schema import SIGNALS, Signal
 from ingest.contracts.pseudonyms import IdentityKey, Pseudonyms
+from ingest.signals import SIGNALS, Signal
 from tests.support import otlp
 from tests.support.otlp import PLANTED, attribute
 

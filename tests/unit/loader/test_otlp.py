@@ -14,8 +14,9 @@ from ingest.contracts.outcome import EventLimits
 from ingest.loader.otlp import MOST_RECORDS, OtlpDecoder
 from ingest.loader.otlp_frame import Said
 from ingest.loader.otlp_refused import only
-from ingest.loader.otlp_wire import REQUESTS, Request, Signal, count_within
+from ingest.loader.otlp_wire import REQUESTS, Request, count_within
 from ingest.loader.run import Decoded, Headers
+from ingest.signals import Signal
 from tests.support.otlp_requests import RESOURCE, Plain, attributes, logs, metrics, traces
 
 NOW_NS = 1_795_000_000_123_456_789

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from ingest.contracts.otlp_privacy import ExportRequest, scrub
 from ingest.contracts.outcome import EventLimits
 from ingest.loader.otlp import OtlpDecoder
-from ingest.loader.otlp_wire import REQUESTS, Signal
+from ingest.loader.otlp_wire import REQUESTS
 from ingest.loader.run import Decoded
+from ingest.signals import Signal
 from tests.support.otlp import PLANTED, log_requests, metric_requests, trace_requests
 from tests.support.otlp_requests import attributes, traces
 
