@@ -142,6 +142,13 @@ class Settings(DoorSettings):
         default=32 << 20, ge=1024, le=512 << 20, description="Most bytes of messages of one insert"
     )
     batch_age_s: Seconds = Field(default=0.5, description="Longest wait of an event for its batch to fill")
+    loader_processes: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="Processes of one `meterhouse load`, each with buffers and a metrics port of its own; one decodes "
+        "on one core, and more than there are partitions have nothing to do",
+    )
     inserts_in_flight: int = Field(default=2, ge=1, le=32, description="Inserts that overlap with reading")
     buffer_bytes: int = Field(
         default=64 << 20,

@@ -61,22 +61,35 @@ class Ending:
 
 @contextlib.contextmanager
 def stop_on_signals(stopping: threading.Event, deadline_s: float) -> Iterator[None]:
-    """SIGTERM and SIGINT ask for a stop; only the main thread may listen to them."""
+    """SIGTERM and SIGINT ask for a stop; what is held as a whole ends by the last net."""
+
+    def throw_net() -> None:
+        faulthandler.dump_traceback_later(deadline_s + _LAST_NET_S, exit=True, file=sys.__stderr__ or 2)
+
+    try:
+        with asked_to_stop(stopping, throw_net):
+            yield
+    finally:
+        if stopping.is_set():
+            faulthandler.cancel_dump_traceback_later()
+
+
+@contextlib.contextmanager
+def asked_to_stop(stopping: threading.Event, first: Callable[[], object] = lambda: None) -> Iterator[None]:
+    """Sets `stopping` on SIGTERM and SIGINT, after calling `first` once; only the main thread may listen to them."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def stop(*_: object) -> None:
         if not stopping.is_set():
-            faulthandler.dump_traceback_later(deadline_s + _LAST_NET_S, exit=True, file=sys.__stderr__ or 2)
+            first()
         stopping.set()
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
-        if stopping.is_set():
-            faulthandler.cancel_dump_traceback_later()
         for number, handler in before.items():
             signal.signal(number, handler)
 

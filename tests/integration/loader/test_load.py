@@ -1,6 +1,10 @@
 """The loader against a real engine and a real broker: once, whole, and the same after any restart."""
 
 import dataclasses
+import os
+import re
+import subprocess
+import sys
 import threading
 import uuid
 from collections.abc import Sequence
@@ -10,6 +14,7 @@ import pytest
 from clickhouse_connect.driver.client import Client
 from confluent_kafka import TopicPartition
 
+from ingest.embedded.stack import environment
 from ingest.errors import MeterhouseError
 from ingest.kafka import KafkaAdmin, TopicSpec, consumer_config, open_consumer, open_producer, producer_config
 from ingest.loader.clock import SYSTEM_CLOCK
@@ -284,3 +289,24 @@ def test_two_loaders_share_the_partitions_and_land_everything_once(house: Settin
         "where a.first_offset < b.first_offset and a.last_offset >= b.first_offset",
     )
     assert overlaps == 0
+
+
+def test_one_command_of_two_processes_drains_everything_once_between_them(house: Settings, warehouse: Client) -> None:
+    sent = send(house, 900, bad=6)
+    argv = [sys.executable, "-c", "from ingest.cli import main; main()", "load", "--drain", "--processes", "2"]
+    group = {"METERHOUSE_CONSUMER_GROUP": f"drain-{uuid.uuid4().hex}", "METERHOUSE_METRICS_PORT": "0"}
+    done = subprocess.run(
+        [*argv, "--owner", "pair"],
+        env={**os.environ, **environment(house), **group},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert landed_ids(house, warehouse) == sorted(sent.ids)
+    said = [[int(word) for word in re.findall(r"\d+", line)] for line in sorted(done.stdout.splitlines())]
+    assert [words[:2] for words in said] == [[1, 2], [2, 2]]
+    assert (sum(words[3] for words in said), sum(words[4] for words in said)) == (900, 6)
+    owners = warehouse.query(f"select distinct owner from {house.database('ops')}.load_batches").result_rows
+    assert {owner for (owner,) in owners} <= {"pair:1/2", "pair:2/2"}
