@@ -41,7 +41,7 @@ def measure(count: int, rounds: int, pace_s: float, folder: Path, console: Conso
             produced_s = events.produce(bootstrap, "bench_agent_events", _PARTITIONS, source)
             runs: list[contest.Run] = []
             for number in range(rounds):
-                for way in (contest.run_import, contest.run_passthrough, contest.run_loader):
+                for way in (contest.run_import, contest.run_passthrough, contest.run_loader, contest.run_two_loaders):
                     runs.append(way(place, source, number))
                     last = runs[-1]
                     console.print(f"round {number + 1}: {last.way} {last.rate:,.0f} events/s in {last.seconds:.2f} s")

@@ -1,4 +1,4 @@
-"""Three ways of the same events into the same table, in turn, and what each took.
+"""Ways of the same events into the same table, in turn, and what each took.
 
 Every run gets tables of its own, dropped after it, so that no run pays for the merges of another. Times run from the
 moment partitions are taken up (the import: from the first byte) to the engine's answer to the last insert, after which
@@ -15,6 +15,7 @@ import urllib.parse
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import urllib3
@@ -27,6 +28,7 @@ from bench.usage import Watched, cpu_seconds, machine_seconds
 from ingest.embedded import processes
 
 LOADER_DEADLINE_S = 300.0
+ONE_LOADER, TWO_LOADERS = "loader", "2 loaders"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,11 @@ def run_import(place: Place, source: EventFile, number: int) -> Run:
     return Run("import", source.events, seconds, 0, 0, others, 0, engine_s, broker_s, 0)
 
 
+def run_two_loaders(place: Place, source: EventFile, number: int) -> Run:
+    """The same with as many processes as the machine that the targets are for has cores."""
+    return run_loader(place, source, number, 2)
+
+
 def run_passthrough(place: Place, source: EventFile, number: int) -> Run:
     """bench/passthrough.py in a process of its own."""
     prefix = f"bench_pass{number}_"
@@ -140,14 +147,14 @@ def run_passthrough(place: Place, source: EventFile, number: int) -> Run:
     )
 
 
-def run_loader(place: Place, source: EventFile, number: int) -> Run:
-    """`meterhouse load --drain` in a process of its own, timed from its taking up of partitions as its log tells."""
-    prefix = f"bench_load{number}_"
+def run_loader(place: Place, source: EventFile, number: int, count: Literal[1, 2] = 1) -> Run:
+    """`meterhouse load --drain --processes COUNT`, timed from its first taking up of partitions as its log tells."""
+    prefix = f"bench_load{count}_{number}_"
     stand.make_tables(place.client, prefix)
     table, log = f"{prefix}raw.agent_events", place.folder / f"{prefix}loader.log"
     log.unlink(missing_ok=True)
     cpu, started = _Cpu(place), time.time()
-    process = stand.start_loader(log, loader_environment(place, prefix), "--drain")
+    process = stand.start_loader(log, loader_environment(place, prefix), "--drain", "--processes", str(count))
     watched = Watched(process)
     startup_cpu_s = _wait_reading(log, process.pid)
     _wait_end(process.pid)
@@ -160,7 +167,7 @@ def run_loader(place: Place, source: EventFile, number: int) -> Run:
     reading_at, landed_at = assigned_at(log), _last_proof(place.client, f"{prefix}ops.load_batches")
     stand.drop_tables(place.client, prefix)
     return Run(
-        way="loader",
+        way=ONE_LOADER if count == 1 else TWO_LOADERS,
         events=source.events,
         seconds=landed_at - reading_at,
         startup_s=reading_at - started,

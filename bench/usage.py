@@ -3,6 +3,7 @@
 A process that is gone counts as nothing; `Ended` holds what one used over its whole life.
 """
 
+import itertools
 import os
 import subprocess
 import threading
@@ -11,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
+# Who the children are is asked every so many turns: it means to read all of /proc.
+_TURNS_A_TREE = 10
 
 
 def cpu_seconds(pid: int) -> float:
@@ -69,22 +72,28 @@ class Ended:
 
 
 class Watched:
-    """Watches the memory of a process that was started; `wait` gives what it used in all."""
+    """Watches the memory of a process that was started, its children's included; `wait` gives what they used in all."""
 
     def __init__(self, process: "subprocess.Popen[bytes]") -> None:
         self.process = process
-        self._peak_mb = 0.0
+        self._peaks_mb: dict[int, float] = {}
         self._watcher = threading.Thread(target=self._watch, name="rss", daemon=True)
         self._watcher.start()
 
     def wait(self) -> Ended:
-        """Waits for the end. The peak is sampled every 20 ms from the kernel's own high-water mark."""
+        """Waits for the end. Peaks are sampled every 20 ms from the kernel's own high-water marks; of several processes
+        they are added up, as if all had been at their highest at once and shared nothing."""
         _, status, used = os.wait4(self.process.pid, 0)
         self.process.returncode = os.waitstatus_to_exitcode(status)
         self._watcher.join()
-        return Ended(self.process.returncode, used.ru_utime + used.ru_stime, self._peak_mb)
+        return Ended(self.process.returncode, used.ru_utime + used.ru_stime, sum(self._peaks_mb.values()))
 
     def _watch(self) -> None:
-        while now_mb := peak_rss_mb(self.process.pid):
-            self._peak_mb = max(self._peak_mb, now_mb)
+        for turn in itertools.count():
+            if turn % _TURNS_A_TREE == 0:
+                members = _tree(self.process.pid)
+            for pid in members:
+                self._peaks_mb[pid] = max(self._peaks_mb.get(pid, 0.0), peak_rss_mb(pid))
+            if not peak_rss_mb(self.process.pid):
+                return
             time.sleep(0.02)
