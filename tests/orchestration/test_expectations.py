@@ -219,19 +219,26 @@ def test_a_planted_fault_fails_the_suite_that_is_for_it(house: House, fault: str
     assert int(found.numbers["unexpected"] or 0) >= 1
 
 
-def test_a_column_of_raw_of_another_type_fails_the_schema_suite(house: House) -> None:
-    name = "raw/agent_events:schema_as_migrated"
-    suites = [suite for suite in load_suites() if suite.check == "schema_as_migrated"]
-    house.run(
-        "alter table {raw}.agent_events add column surprise String, modify column session_id LowCardinality(String)"
-    )
+@pytest.mark.parametrize(
+    ("name", "table", "column"),
+    [
+        ("raw/agent_events:schema_as_migrated", "agent_events", "session_id"),
+        ("raw/otel_traces:otel_schema_as_migrated", "otel_metrics_sum", "MetricDescription"),
+    ],
+)
+def test_a_column_of_raw_of_another_type_fails_the_schema_suite(
+    house: House, name: str, table: str, column: str
+) -> None:
+    suites = [suite for suite in load_suites() if f"{suite.asset}:{suite.check}" == name]
+    house.run(f"alter table {{raw}}.{table} add column surprise String, modify column {column} LowCardinality(String)")
     try:
         found = house.findings(suites)[name]
     finally:
-        house.run("alter table {raw}.agent_events drop column surprise, modify column session_id String")
+        house.run(f"alter table {{raw}}.{table} drop column surprise, modify column {column} String")
 
     assert found.level is Level.ERROR
     assert "surprise String" in found.summary
+    assert house.findings(suites)[name].level is Level.OK
 
 
 WRONG: Mapping[str, tuple[str, str]] = {
