@@ -79,7 +79,7 @@ class Detection:
         return (
             is_in_time
             and self.starts == 1
-            and self.over is not None
+            and (self.over is not None or self.promise.end is None)
             and self.told is not None
             and (self.told.notice.severity == self.promise.severity)
         )
@@ -114,7 +114,7 @@ PROMISES: Final = (
 def walk(house: House) -> None:
     """The whole day, from before the first incident until everything is over."""
     house.go(DAY + timedelta(hours=12, minutes=55))
-    for first, last in ((LOOP.start, LOOP.end + 26 * MINUTE), (OUTAGE.start, SLOW.end + 26 * MINUTE)):
+    for first, last in ((LOOP.start, LOOP.end + 26 * MINUTE), (OUTAGE.start, SLOW.end + 46 * MINUTE)):
         for minute in range(1, (last - first) // MINUTE + 1):
             # Between two fives only rules that judge by the minute can change, and they do so in the first minutes.
             if minute in _CLOSELY or minute % 5 == 1:
