@@ -13,7 +13,20 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import contest, door, events, incidents, latency, models, models_report, otlp, report, sensors, stand
+from bench import (
+    contest,
+    door,
+    events,
+    incidents,
+    latency,
+    models,
+    models_otlp,
+    models_report,
+    otlp,
+    report,
+    sensors,
+    stand,
+)
 from ingest.building.dbt import project_folder
 from tests.support.servers import free_port
 
@@ -84,6 +97,7 @@ def main() -> int:
         model_events, model_rounds = (20_000, 1) if given.quick else (given.model_events, rounds)
         built = models.measure(model_events, model_rounds, folder, console, is_quick=given.quick)
         models_report.show(built, console)
+        models_otlp.show(models_otlp.measure(10_000 if given.quick else 1_000_000, folder, console), console)
         if not given.quick:
             models_report.write(built, _RESULTS)
         if given.quick:

@@ -7,7 +7,6 @@ and memory, and the dashboards' queries on the longer one. Everything is started
 
 import argparse
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -15,47 +14,26 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from clickhouse_connect.driver.client import Client
 from rich.console import Console
 
 from bench import models_data, models_report, stand
+from bench.models_place import Place, build, busy, open_place, others_share, settle
 from bench.models_queries import ask
-from bench.models_report import Build, House, Parsing
-from bench.usage import cpu_seconds, machine_seconds, peak_rss_mb
+from bench.models_report import House, Parsing
 from ingest.building import dbt
-from ingest.settings import Settings, load_settings
-from tests.support.servers import Server, free_port
+from ingest.settings import Settings
 
 GROWTH: Final = 10
 _RESULTS = Path(__file__).parent / "results.json"
 # A build looks back at what landed shortly before the last one, for inserts that become visible late. Here rounds
 # follow one another at once and nothing is being inserted meanwhile: five minutes' worth is to be five minutes' worth.
 _FLAGS: Final = ("--quiet", "--vars", '{"visibility_lag_s": 0}')
-_MERGED_WITHIN_S: Final = 120.0
 _INSERTS_AHEAD: Final = 2
 _TOLD_EVERY: Final = 1_000_000
 _DBT: Final = (sys.executable, "-m", "dbt.cli.main")
-
-# By model, from the comment that dbt puts before its statements.
-_STATEMENTS: Final = (
-    'select extract(query, \'"node_id": "[a-z]+[.][a-z_]+[.]([a-z0-9_]+)"\') as model, '
-    "max(memory_usage), sum(read_rows) "
-    "from system.query_log where type = 'QueryFinish' and event_time_microseconds >= {since:DateTime64(6)} "
-    "and model != '' group by model"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """One engine with one history."""
-
-    engine: Server
-    client: Client
-    settings: Settings
 
 
 def measure(
@@ -63,38 +41,38 @@ def measure(
 ) -> models_report.Models:
     """The whole bench in `folder`: histories of `events` and ten times as many; of `events` alone when quick."""
     sizes = [events] if is_quick else [events, events * GROWTH]
-    places: list[_Place] = []
+    places: list[Place] = []
     try:
         for size in sizes:
-            places.append(_open(folder / f"models{size}"))  # noqa: PERF401  # an engine that does not start stops the rest
+            places.append(open_place(folder / f"models{size}"))  # noqa: PERF401  # an engine that does not start stops the rest
         console.print(f"models: landing {' and '.join(f'{size:,}' for size in sizes)} events")
         later = _land_history(places, sizes, rounds, console)
         parsing = _parsing(places[0].settings)
         houses = []
         for size, place in zip(sizes, places, strict=True):
-            _build(place, ["seed", *_FLAGS])
+            build(place, ["seed", *_FLAGS])
             # What was just landed is merged first; a build is not to pay for that.
-            _settle(place.client)
+            settle(place.client)
             console.print(f"models: building {size:,} events whole")
-            whole = _build(place, ["run", "--full-refresh", *_FLAGS], others=places)
+            whole = build(place, ["run", "--full-refresh", *_FLAGS], others=places)
             console.print(
                 f"models: {size:,} events built whole in {whole.seconds:.1f} s, {whole.nodes_s:.1f} s in models"
             )
             houses.append(House(size, whole, []))
         for number, lines in enumerate(later, start=1):
             for house, place in zip(houses, places, strict=True):
-                _settle(place.client)
+                settle(place.client)
                 models_data.land(place.client, lines)
-                built = _build(place, ["run", *_FLAGS], others=places, landed=len(lines))
+                built = build(place, ["run", *_FLAGS], others=places, landed=len(lines))
                 house.increments.append(built)
                 console.print(
                     f"models: increment {number} of {len(lines)} messages on {house.events:,}: {built.seconds:.1f} s, "
                     f"{built.nodes_s:.1f} s in models, {built.engine_cpu_s:.1f} s of the engine's CPU"
                 )
-        _settle(places[-1].client)
-        before = _busy(places)
+        settle(places[-1].client)
+        before = busy(places)
         asked = ask(places[-1].client, 3 if is_quick else 20)
-        asked_others = _others_share(before, _busy(places))
+        asked_others = others_share(before, busy(places))
     finally:
         for place in places:
             place.client.close()
@@ -102,26 +80,8 @@ def measure(
     return models_report.collect(parsing, houses, asked, asked_others)
 
 
-def _open(folder: Path) -> _Place:
-    port = free_port()
-    engine = stand.start_engine(folder / "engine", port)
-    client = stand.open_client(port, request_timeout_s=600)
-    stand.make_tables(client, "")
-    # Whatever METERHOUSE_* says of somebody's own house, this one is new and empty.
-    settings = load_settings(
-        home=folder / "home",
-        clickhouse_url=f"http://default@127.0.0.1:{port}",
-        database_prefix="",
-        models_prefix="",
-        topic_prefix="",
-        agent_event_topics="agent_events",
-        dbt_target="embedded",
-    )
-    return _Place(engine, client, settings)
-
-
 def _land_history(
-    places: Sequence[_Place], sizes: Sequence[int], rounds: int, console: Console
+    places: Sequence[Place], sizes: Sequence[int], rounds: int, console: Console
 ) -> list[Sequence[bytes]]:
     """Lands the histories while more is simulated, a few inserts ahead at most; the lines of each increment."""
     later: list[Sequence[bytes]] = [[] for _ in range(rounds)]
@@ -146,38 +106,6 @@ def _land_history(
     return later
 
 
-def _build(place: _Place, arguments: Sequence[str], *, others: Sequence[_Place] = (), landed: int = 0) -> Build:
-    """One dbt process and what it used. A node that fails ends the bench with its words."""
-    _forget_peak(place.engine.pid)
-    since = place.client.query("select now64(6)").result_rows[0][0]
-    before, engine_before, dbt_before = _busy(others), cpu_seconds(place.engine.pid), _children_s()
-    began = time.monotonic()
-    report = dbt.run(place.settings, arguments)
-    seconds = time.monotonic() - began
-    if report.bad:
-        raise RuntimeError(f"expected every node of dbt {arguments[0]} to be built: {report.bad[0]}")
-    node_s = {node.name: node.execution_time for node in report.nodes if node.unique_id.startswith("model.")}
-    others_share = _others_share(before, _busy(others))
-    engine_s, dbt_s = cpu_seconds(place.engine.pid) - engine_before, _children_s() - dbt_before
-    peak_mb = peak_rss_mb(place.engine.pid)
-    place.client.command("system flush logs")
-    statements = place.client.query(_STATEMENTS, parameters={"since": since}).result_rows
-    largest = max(statements, key=lambda row: int(row[1]), default=("", 0, 0))
-    return Build(
-        landed,
-        seconds,
-        report.seconds,
-        engine_s,
-        dbt_s,
-        others_share,
-        peak_mb,
-        str(largest[0]),
-        int(largest[1]) / 1e6,
-        node_s,
-        {str(row[0]): int(row[2]) for row in statements},
-    )
-
-
 def _parsing(settings: Settings) -> Parsing:
     """Times of `dbt parse` from nothing, and where nothing changed since."""
     took = []
@@ -193,35 +121,6 @@ def _parsing(settings: Settings) -> Parsing:
         )
         took.append(time.monotonic() - began)
     return Parsing(took[0], took[1])
-
-
-def _settle(client: Client) -> None:
-    """Waits until the engine merges nothing; on an engine that never rests, not for ever."""
-    deadline = time.monotonic() + _MERGED_WITHIN_S
-    while client.query("select count() from system.merges").result_rows[0][0] and time.monotonic() < deadline:
-        time.sleep(0.2)
-
-
-def _forget_peak(pid: int) -> None:
-    """Resident memory's high-water mark begins anew."""
-    Path(f"/proc/{pid}/clear_refs").write_text("5", encoding="ascii")
-
-
-def _children_s() -> float:
-    """CPU of this process's children that have ended: dbt's, not the engines'."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
-
-
-def _busy(places: Sequence[_Place]) -> tuple[float, float, float]:
-    """CPU seconds so far: ours (engines, dbt, this process), the machine's, and what it could have given."""
-    own = sum(cpu_seconds(place.engine.pid) for place in places) + _children_s() + time.process_time()
-    return (own, *machine_seconds())
-
-
-def _others_share(before: tuple[float, float, float], after: tuple[float, float, float]) -> float:
-    own, busy, could = (now - then for now, then in zip(after, before, strict=True))
-    return max(0.0, busy - own) / max(could, 0.01)
 
 
 def main() -> int:
