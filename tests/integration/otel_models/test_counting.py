@@ -13,7 +13,7 @@ from ingest.settings import load_settings
 from ingest.warehouse import connect
 from tests.conftest import drop_databases
 from tests.integration.otel_models import points
-from tests.integration.otel_models.unlisted import AGENT_LOGS, UNLISTED
+from tests.integration.otel_models.unlisted import AGENT_LOGS, GEMINI_LOGS, UNLISTED
 from tests.integration.otel_models.words import AGENT, AT, ID, INFERENCE, chat
 from tests.support.models import Models
 from tests.support.otel_rows import Row, land, log, span
@@ -94,7 +94,7 @@ def models(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     # A copy that comes again, and a child that comes before its parent, which makes of it a roll-up.
     land(made, "traces", SPANS[:4])
     land(made, "traces", [span("late", "c", AT + 10, 1000, chat(100, 10), parent="r")])
-    land(made, "logs", [*LOGS, *AGENT_LOGS])
+    land(made, "logs", [*LOGS, *AGENT_LOGS, *GEMINI_LOGS])
     for kind, rows in (("histogram", points.HISTOGRAMS), ("sum", points.SUMS), ("gauge", points.GAUGES)):
         land(made, f"metrics_{kind}", rows)
     made.build(
@@ -147,6 +147,9 @@ def events(models: Models, workspace_id: str, event_type: str = "llm_call") -> l
         ("kernel", [100]),
         ("crewai", [100, 100]),
         ("claude", [7, 1504]),
+        ("openlit", [100]),
+        ("braintrust", [100]),
+        ("gemini", [1000]),
     ],
 )
 def test_each_call_is_counted_once(models: Models, workspace_id: str, inputs: list[int]) -> None:
@@ -181,7 +184,16 @@ def test_logs_with_a_type_are_events(models: Models) -> None:
 
 
 @pytest.mark.parametrize(
-    ("workspace_id", "outputs"), [("adk", [35]), ("traceloop", [10, 35]), ("langfuse", [10, 10]), ("claude", [9, 90])]
+    ("workspace_id", "outputs"),
+    [
+        ("adk", [35]),
+        ("traceloop", [10, 35]),
+        ("langfuse", [10, 10]),
+        ("claude", [9, 90]),
+        ("gemini", [65]),
+        ("braintrust", [10]),
+        ("openlit", [10]),
+    ],
 )
 def test_thoughts_that_an_instrumentation_leaves_out_are_output(
     models: Models, workspace_id: str, outputs: list[int]
@@ -192,7 +204,21 @@ def test_thoughts_that_an_instrumentation_leaves_out_are_output(
 def test_tools_are_told_once_and_a_cost_that_was_said_is_kept(models: Models) -> None:
     assert sorted(str(row["tool_name"]) for row in events(models, "adk", "tool_call")) == ["fetch", "search"]
     assert [row["tool_name"] for row in events(models, "claude", "tool_call")] == ["Bash"]
-    assert [str(row["cost_source"]) for row in events(models, "litellm")] == ["reported"]
+    assert [row["tool_name"] for row in events(models, "gemini", "tool_call")] == ["read_file"]
+    assert [str(row["cost_source"]) for row in events(models, "litellm") + events(models, "openlit")] == [
+        "reported"
+    ] * 2
+
+
+@pytest.mark.parametrize(
+    ("workspace_id", "model", "cached", "reasoning"),
+    [("openlit", "gpt-4o", 40, 5), ("braintrust", "gpt-4o", 40, 5), ("gemini", "gemini-2.5-pro", 600, 25)],
+)
+def test_cache_and_thoughts_are_read_in_each_dialect_s_own_words(
+    models: Models, workspace_id: str, model: str, cached: int, reasoning: int
+) -> None:
+    (call,) = events(models, workspace_id)
+    assert (call["model"], call["cache_read_tokens"], call["reasoning_tokens"]) == (model, cached, reasoning)
 
 
 def test_metrics_are_added_by_the_hour_and_to_no_event(models: Models) -> None:

@@ -95,12 +95,47 @@ UNLISTED: Final = [
     span("crewai", "a", AT + 1, 4000, {"openinference.span.kind": "AGENT"}, parent="k", scope=CREW),
     span("crewai", "l1", AT + 2, 900, INFERENCE, parent="a", scope="openinference.instrumentation.litellm"),
     span("crewai", "l2", AT + 2000, 900, INFERENCE, parent="a", scope="openinference.instrumentation.litellm"),
+    # OpenLIT says what the call cost, and the cache in a name of its own. Braintrust tells all in JSON objects.
+    span("openlit", "c", AT, 900, {
+        "gen_ai.operation.name": "chat", "gen_ai.system": "openai", "gen_ai.request.model": "gpt-4o",
+        "gen_ai.usage.input_tokens": 100, "gen_ai.usage.output_tokens": 10, "gen_ai.usage.cost": 0.0004,
+        "gen_ai.usage.prompt_tokens_details.cache_read": 40,
+        "gen_ai.usage.completion_tokens_details.reasoning": 5,
+    }, scope="openlit.otel.tracing"),
+    span("braintrust", "t", AT, 3000, {"braintrust.span_attributes": '{"type": "task", "name": "support"}'},
+         scope="braintrust"),
+    span("braintrust", "c", AT + 1, 900, {
+        "braintrust.span_attributes": '{"type": "llm", "name": "Chat Completion"}',
+        "braintrust.metadata": '{"model": "gpt-4o", "provider": "openai"}',
+        "braintrust.metrics": '{"prompt_tokens": 100, "completion_tokens": 10, "tokens": 110, '
+        '"prompt_cached_tokens": 40, "completion_reasoning_tokens": 5}',
+    }, parent="t", scope="braintrust"),
+    span("braintrust", "s", AT + 1000, 5, {"braintrust.span_attributes": '{"type": "score", "name": "Levenshtein"}'},
+         parent="t", scope="braintrust"),
     # Claude Code tells a call as a log and, where tracing is on, as a span; its input leaves the cache out.
     span("claude", "i", AT, 9000, {"span.type": "interaction"}, scope="com.anthropic.claude_code.tracing"),
     span("claude", "l", AT + 1000, 2000, {
         "span.type": "llm_request", "model": "claude-sonnet-4-5", "gen_ai.system": "anthropic", "input_tokens": 4,
         "output_tokens": 90, "cache_read_tokens": 1000, "cache_creation_tokens": 500,
     }, parent="i", scope="com.anthropic.claude_code.tracing"),
+]  # fmt: skip
+# Gemini CLI: the thoughts beside the output, which its total tells.
+GEMINI_LOGS: Final = [
+    {
+        **log("gemini", AT + at, {}),
+        "Body": "[dropped]", "ScopeName": "gemini-cli",
+        "LogAttributes": {"event.name": name, "session.id": "s1", **{key: text(value) for key, value in said.items()}},
+    }
+    for at, name, said in (
+        (3000, "gemini_cli.api_response", {
+            "model": "gemini-2.5-pro", "input_token_count": 1000, "output_token_count": 40,
+            "cached_content_token_count": 600, "thoughts_token_count": 25, "total_token_count": 1065,
+            "status_code": 200, "duration_ms": 2000,
+        }),
+        (4000, "gemini_cli.tool_call", {"function_name": "read_file", "success": True, "duration_ms": 80}),
+        (5000, "gemini_cli.api_error", {"model": "gemini-2.5-pro", "error_type": "quota", "status_code": 429}),
+        (100, "gemini_cli.user_prompt", {"prompt_length": 12}),
+    )
 ]  # fmt: skip
 AGENT_LOGS: Final = [
     {
