@@ -168,7 +168,8 @@ def loader_part(settings: Settings) -> Part:
         port_variable="METERHOUSE_METRICS_PORT",
         is_healthy=lambda: answers_ok(f"{address}/readyz"),
         env=environment(settings),
-        stop_within_s=settings.drain_deadline_s + 10,
+        # Of several processes the command ends those that do not end by themselves, and then itself.
+        stop_within_s=settings.drain_deadline_s + 20,
     )
 
 

@@ -25,7 +25,8 @@ _LAST_LINES: Final = 8
 
 def drain(settings: "Settings", owner: str, say: Callable[[str], None]) -> None:
     """Returns when all that the topics held at its start is in, whoever landed it. `say` gets the loader's lines."""
-    argv = [sys.executable, "-c", "from ingest.cli import main; main()", "load", "--drain", "--owner", owner, "--processes", "1"]
+    words = ["load", "--drain", "--owner", owner, "--processes", "1"]
+    argv = [sys.executable, "-c", "from ingest.cli import main; main()", *words]
     given = {**os.environ, **environment(settings), "METERHOUSE_METRICS_PORT": "0"}
     last: list[str] = []
     with subprocess.Popen(  # noqa: S603  # our own interpreter and words

@@ -13,9 +13,7 @@ from dagster import (
     AssetExecutionContext,
     AssetsDefinition,
     BackfillPolicy,
-    Backoff,
     Config,
-    RetryPolicy,
 )
 from pydantic import Field
 
@@ -25,6 +23,7 @@ from orchestration.lib import lineage, manifest
 from orchestration.lib.building import Project, asks_first, run_dbt, what_to_build
 from orchestration.lib.light_dbt import DbtProject, dbt_assets
 from orchestration.lib.resources import MeterhouseResource
+from orchestration.lib.retrying import tried_again
 from orchestration.lib.sizes import log_sizes
 from orchestration.lib.translator import Translator
 
@@ -60,13 +59,12 @@ TRANSLATOR: Final = Translator({**_manifest["nodes"], **_manifest["sources"]}, l
     pool=POOL,
     # Few days a run, so that a backfill of a year lets the families have their turn.
     backfill_policy=BackfillPolicy.multi_run(max_partitions_per_run=7),
-    retry_policy=RetryPolicy(max_retries=1, delay=15, backoff=Backoff.EXPONENTIAL),
 )
 def dbt_models(context: AssetExecutionContext, config: BuildConfig, meterhouse: MeterhouseResource) -> Iterator[object]:
     """dbt over what is selected."""
     settings = meterhouse.settings
     build = what_to_build(context, PROJECT, full_refresh=config.full_refresh)
-    with meterhouse.client() as client:
+    with tried_again(context, times=1, first_wait_s=15), meterhouse.client() as client:
         if asks_first(context) if config.dry_run is None else config.dry_run:
             log_sizes(context, PROJECT, settings, client)
             return

@@ -12,9 +12,7 @@ from dagster import (
     AssetExecutionContext,
     AssetMaterialization,
     AssetObservation,
-    Backoff,
     MaterializeResult,
-    RetryPolicy,
     RunRequest,
     SensorEvaluationContext,
     SensorResult,
@@ -30,6 +28,7 @@ from orchestration.lib.environments import sensor_status
 from orchestration.lib.families import MARTS_AT_MOST_EVERY_S
 from orchestration.lib.raw_tables import DEAD_LETTERS, EVENTS, OTLP, row_counts, said_of, specs
 from orchestration.lib.resources import Clock, MeterhouseResource
+from orchestration.lib.retrying import tried_again
 from orchestration.lib.unfinished import unfinished_runs
 
 ROW_COUNT: Final = "dagster/row_count"
@@ -42,7 +41,6 @@ _BUILDING: Final = ("marts", "hourly", "everything", "full_refresh")
     specs=list(specs()),
     can_subset=True,
     pool="loader",
-    retry_policy=RetryPolicy(max_retries=2, delay=10, backoff=Backoff.EXPONENTIAL),
 )
 def drain_kafka(
     context: AssetExecutionContext, meterhouse: MeterhouseResource, clock: Clock
@@ -51,10 +49,11 @@ def drain_kafka(
     settings = meterhouse.settings
     # Another name each try: what a loader of a name landed is read back by it.
     owner = f"dagster:{context.run.run_id}:{uuid.uuid4().hex[:8]}"
-    drain(settings, owner, context.log.info)
-    with meterhouse.client() as client:
-        said = said_of(settings, read_partitions(client, settings), drained(client, settings, owner), clock.now())
-        counts = row_counts(client, settings)
+    with tried_again(context, times=2, first_wait_s=10):
+        drain(settings, owner, context.log.info)
+        with meterhouse.client() as client:
+            said = said_of(settings, read_partitions(client, settings), drained(client, settings, owner), clock.now())
+            counts = row_counts(client, settings)
     for key in sorted(context.selected_asset_keys):
         yield MaterializeResult(asset_key=key, metadata={**said.get(key, {}), ROW_COUNT: counts.get(key, 0)})
 

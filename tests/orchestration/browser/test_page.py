@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ import pytest
 from ingest.embedded.parts import Keeper
 from ingest.embedded.report import collect
 from ingest.embedded.stack import environment
+from ingest.kafka import open_producer, producer_config
 from ingest.settings import Settings, load_settings
 from ingest.simulate import SimulationConfig, play
 from ingest.warehouse import connect
@@ -29,6 +31,7 @@ from orchestration.serve import LOCATION
 from tests.orchestration.browser.page import GRAPH, Page, of_asset
 from tests.support.chromium import browser, is_required, why_absent
 from tests.support.servers import free_port
+from tests.unit.contracts.events import payload
 
 MART = "marts/llm_daily"
 RUNS = "query($filter: RunsFilter) {runsOrError(filter: $filter) {... on Runs {results {runId status}}}}"
@@ -136,10 +139,19 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     try:
         finished(command(settings, "up", "--without", "dagster"))
         play.play(SimulationConfig(end_ms=int(time.time() * 1000), events=2_000, hours=3, seed=3), settings=settings)
+        _call_now(settings)
         until(lambda: [line.lag for line in collect(settings).topics[:1]] == [0], "the loader lands the events")
         yield House(settings, _up_after_a_kill(settings))
     finally:
         finished(command(settings, "down"))
+
+
+def _call_now(settings: Settings) -> None:
+    """One model call of this very day, which need not have another one yet."""
+    producer = open_producer(producer_config(settings.bootstrap, settings.kafka_options))
+    call = payload(event_id=str(uuid.uuid4()), event_type="llm_call", occurred_at=int(time.time() * 1000))
+    producer.produce(settings.topic("agent_events"), call)
+    assert producer.flush(30) == 0
 
 
 def _up_after_a_kill(settings: Settings) -> str:
