@@ -1,4 +1,4 @@
-"""Readies the process before the first message waits: late imports done, collector and allocator out of the way.
+"""Readies the process before the first message waits: late imports done, the garbage collector out of the way.
 
 In: the streams that will be read. Out: nothing; what it changes holds for the process. Decoding makes no cycles, but
 hundreds of thousands of objects a second, and with Python's thresholds a tenth of the loader's time went into looking
@@ -10,8 +10,6 @@ import sys
 from collections.abc import Iterable
 from importlib.abc import MetaPathFinder
 from typing import Final
-
-import pyarrow as pa
 
 from ingest.loader.run import Stream
 
@@ -35,9 +33,6 @@ def warm_up(streams: Iterable[Stream]) -> None:
             stream.decoder.decode([b"{}"], 0)
     finally:
         sys.meta_path.remove(finder)
-    # Arrow's own allocator gives pages back to the kernel and takes them anew, batch by batch: 1 µs an event, and 40 MB
-    # more at the peak than with that of the C library.
-    pa.set_memory_pool(pa.system_memory_pool())
     gc.collect()
     gc.freeze()
     gc.set_threshold(_OBJECTS_BEFORE_A_LOOK, 20, 50)

@@ -21,3 +21,28 @@ import pandas
 def test_a_process_that_is_warm_decodes_without_pandas_and_may_still_import_it() -> None:
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
+
+
+ALLOCATOR = """
+import socket, sys
+from ingest.cli import app
+from ingest.errors import MeterhouseError
+from ingest.loader.command import load
+
+assert "pyarrow" not in sys.modules
+taken = socket.create_server(("127.0.0.1", 0))
+import os
+os.environ["METERHOUSE_METRICS_PORT"] = str(taken.getsockname()[1])
+try:
+    load(drain=True, topic=None, owner=None, processes=1, share=None)
+except (MeterhouseError, SystemExit):
+    pass
+import pyarrow
+print(pyarrow.default_memory_pool().backend_name)
+"""
+
+
+def test_the_loader_s_arrow_takes_its_memory_from_the_c_library() -> None:
+    # Arrow asks once, when it is loaded: an import of it before the command begins would undo this in silence.
+    done = subprocess.run([sys.executable, "-c", ALLOCATOR], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.split() == ["system"], done.stderr
