@@ -162,8 +162,8 @@
     ) %}
     {# Several partitions at once while their buckets are few: a late row here and there over weeks would otherwise cost
        a handful of statements each. The bound keeps a slice, and with it the memory of a full refresh, to two days of
-       hours or a week of days; a partition is never cut. #}
-    {% set most = 48 if meta.bucket == 'hour' else 7 %}
+       hours (meta.hours_at_once: of so many) or a week of days; a partition is never cut. #}
+    {% set most = meta.get('hours_at_once', 48) if meta.bucket == 'hour' else 7 %}
     {% set slices = [] %}
     {% for row in found.rows %}
         {% set buckets = row[1].split(',') %}

@@ -6,6 +6,7 @@
             'change_logs': ['int_otel_changed_hours'],
             'feeds': ['int_changed_hours'],
             'bucket': 'hour',
+            'hours_at_once': 4,
             'bucket_column': 'started_hour',
             'partition': 'hour',
         },
