@@ -26,6 +26,9 @@ _LOOK_EVERY_S: Final = 0.05
 # Beyond the drain deadline, within which a loader ends by itself; its own last net is ten seconds behind it.
 _PATIENCE_S: Final = 15.0
 
+# 0, or stopped so early that it had not begun to listen for a stop, and so had begun nothing.
+_ENDED_WELL: Final = (0, -signal.SIGTERM, -signal.SIGINT)
+
 log = structlog.get_logger()
 
 
@@ -87,7 +90,7 @@ def run_processes(
             _watch(running, stopping, drain=drain)
         finally:
             _end(running, drain_deadline_s)
-    bad = {share: process.returncode for share, process in running.items() if process.returncode != 0}
+    bad = {share: process.returncode for share, process in running.items() if process.returncode not in _ENDED_WELL}
     if bad:
         share, code = next((one for one in bad.items() if one[1] != -signal.SIGKILL), next(iter(bad.items())))
         raise LoaderProcessError(share, code)

@@ -82,8 +82,8 @@ def test_a_service_of_which_one_ends_by_itself_is_no_half_service() -> None:
     assert stage.codes == [0, 0]
 
 
-def test_a_stop_is_passed_on_and_is_no_error() -> None:
-    stage = Stage(WAITS, WAITS)
+def stopped(stage: Stage) -> None:
+    """Runs it, and asks this process to stop when all are there."""
 
     def stop() -> None:
         until(lambda: len(stage.started) == 2)
@@ -91,7 +91,23 @@ def test_a_stop_is_passed_on_and_is_no_error() -> None:
 
     threading.Thread(target=stop).start()
     stage.run()
+
+
+def test_a_stop_is_passed_on_and_is_no_error() -> None:
+    stage = Stage(WAITS, WAITS)
+    stopped(stage)
     assert stage.codes == [0, 0]
+
+
+def test_a_stop_while_one_is_still_starting_is_no_error_and_hides_none() -> None:
+    starting = "import time; time.sleep(60)"
+    stage = Stage(starting, "import sys; sys.exit(3)")
+    with pytest.raises(LoaderProcessError, match="Process 2/2"):
+        stage.run()
+    assert stage.codes == [-signal.SIGTERM, 3]
+    stage = Stage(starting, WAITS)
+    stopped(stage)
+    assert stage.codes == [-signal.SIGTERM, 0]
 
 
 def test_one_that_does_not_hear_is_killed_when_its_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
