@@ -62,6 +62,8 @@ SPANS: Final[Sequence[Row]] = [
         "ai.usage.cachedInputTokens": 60,
     }, scope="ai"),
     span("excluded", "e2", AT + 50, 10, {**chat(20, 5), "gen_ai.usage.cache_read_input_tokens": 50}),
+    # A call an hour, over eight.
+    *(span("spread", "c", AT + at * 3_600_000, 10, chat(100, 10), trace=f"x{at}") for at in range(8)),
 ]  # fmt: skip
 SPANS_OF_CYCLE: Final = [
     span("cycle", "p", AT, 10, chat(100, 10), parent="q"),
@@ -134,6 +136,7 @@ def events(models: Models, workspace_id: str, event_type: str = "llm_call") -> l
         ("retried", [0, 0, 100]),
         ("excluded", [70, 160]),
         ("cycle", [100]),
+        ("spread", [100] * 8),
         ("logs", [100]),
         ("within", [100]),
         ("late", [100]),
@@ -162,6 +165,17 @@ def test_of_two_reports_the_better_informed_counts_and_the_other_names_it(models
     left = [row for row in rows if row["is_duplicate_usage"]]
     assert {row["scope_name"] for row in counted.values()} == {"two"}
     assert {row["twin_event_id"] for row in left} == set(counted)
+
+
+def test_hours_are_built_a_few_at_a_time_since_their_rows_are_wide(models: Models) -> None:
+    # A day of a million spans in one statement was more memory than a statement has.
+    models.client.command("system flush logs")
+    inserts = models.client.query(
+        "select count() from system.query_log where type = 'QueryFinish' and query_kind = 'Insert' "
+        "and has(databases, {database:String}) and query like '%model.meterhouse.int_otel_tree\"%'",
+        parameters={"database": models.settings.database("intermediate")},
+    ).result_rows[0][0]
+    assert inserts >= 8 / 2
 
 
 def test_a_tool_call_told_by_client_and_server_is_one(models: Models) -> None:
