@@ -27,6 +27,7 @@ from rich.console import Console
 from bench import stand
 from ingest.api.key_changes import add_key
 from ingest.api.signatures import sign
+from ingest.embedded.processes import METERHOUSE
 from ingest.embedded.stack import answers_ok
 from ingest.kafka import KafkaAdmin
 from tests.support.servers import Server, free_port, launch
@@ -90,9 +91,7 @@ def _start_server(folder: Path, broker_port: int, port: int, keys: Path) -> Serv
         "METERHOUSE_API_GRPC": "false",
         "METERHOUSE_API_ADDRESS_REQUESTS_PER_S": "100000",
     }
-    return launch(
-        [*stand.METERHOUSE, "serve"], folder / "serve.log", lambda: _answers(port), within_s=90, env=environment
-    )
+    return launch([*METERHOUSE, "serve"], folder / "serve.log", lambda: _answers(port), within_s=90, env=environment)
 
 
 def _answers(port: int) -> bool:

@@ -20,7 +20,7 @@ from typing import Final
 from rich.console import Console
 
 from bench import models_data, models_report, stand
-from bench.models_place import Place, build, busy, open_place, others_share, settle
+from bench.models_place import FLAGS, Place, build, busy, open_place, others_share, settle
 from bench.models_queries import ask
 from bench.models_report import House, Parsing
 from ingest.building import dbt
@@ -28,9 +28,6 @@ from ingest.settings import Settings
 
 GROWTH: Final = 10
 _RESULTS = Path(__file__).parent / "results.json"
-# A build looks back at what landed shortly before the last one, for inserts that become visible late. Here rounds
-# follow one another at once and nothing is being inserted meanwhile: five minutes' worth is to be five minutes' worth.
-_FLAGS: Final = ("--quiet", "--vars", '{"visibility_lag_s": 0}')
 _INSERTS_AHEAD: Final = 2
 _TOLD_EVERY: Final = 1_000_000
 _DBT: Final = (sys.executable, "-m", "dbt.cli.main")
@@ -50,11 +47,11 @@ def measure(
         parsing = _parsing(places[0].settings)
         houses = []
         for size, place in zip(sizes, places, strict=True):
-            build(place, ["seed", *_FLAGS])
+            build(place, ["seed", *FLAGS])
             # What was just landed is merged first; a build is not to pay for that.
             settle(place.client)
             console.print(f"models: building {size:,} events whole")
-            whole = build(place, ["run", "--full-refresh", *_FLAGS], others=places)
+            whole = build(place, ["run", "--full-refresh", *FLAGS], others=places)
             console.print(
                 f"models: {size:,} events built whole in {whole.seconds:.1f} s, {whole.nodes_s:.1f} s in models"
             )
@@ -63,7 +60,7 @@ def measure(
             for house, place in zip(houses, places, strict=True):
                 settle(place.client)
                 models_data.land(place.client, lines)
-                built = build(place, ["run", *_FLAGS], others=places, landed=len(lines))
+                built = build(place, ["run", *FLAGS], others=places, landed=len(lines))
                 house.increments.append(built)
                 console.print(
                     f"models: increment {number} of {len(lines)} messages on {house.events:,}: {built.seconds:.1f} s, "
@@ -112,7 +109,7 @@ def _parsing(settings: Settings) -> Parsing:
     for more in (["--no-partial-parse"], []):
         began = time.monotonic()
         subprocess.run(
-            [*_DBT, "parse", *_FLAGS, *more],
+            [*_DBT, "parse", *FLAGS, *more],
             cwd=dbt.project_folder(),
             env={**os.environ, **dbt.environment(settings)},
             check=True,

@@ -17,13 +17,12 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import stand
-from bench.models_place import Place, build, open_place, settle
+from bench.models_place import FLAGS, Place, build, open_place, settle
 from bench.models_report import Build
 
 TRACE_SPANS: Final = 10
 DAY: Final = timedelta(days=1)
 INCREMENT: Final = timedelta(minutes=5)
-_FLAGS: Final = ("--quiet", "--vars", '{"visibility_lag_s": 0}')
 _MODELS: Final = ("--select", "+int_otel_events")
 # Places 6, 7 and 8 are children of 1, 2 and 3: the provider's library inside the framework's own span.
 _SPANS: Final = """
@@ -74,13 +73,13 @@ def measure(spans: int, folder: Path, console: Console) -> Spans:
     try:
         end = datetime.now(UTC) - INCREMENT
         _land(place, end - DAY, DAY, spans // TRACE_SPANS, 1)
-        build(place, ["seed", *_FLAGS])
+        build(place, ["seed", *FLAGS])
         settle(place.client)
         console.print(f"spans: building {spans:,} whole")
-        whole = build(place, ["run", *_MODELS, *_FLAGS], landed=spans)
+        whole = build(place, ["run", *_MODELS, *FLAGS], landed=spans)
         arrived = max(1, spans // TRACE_SPANS * INCREMENT // DAY)
         _land(place, end, INCREMENT, arrived, 2)
-        increment = build(place, ["run", *_MODELS, *_FLAGS], landed=arrived * TRACE_SPANS)
+        increment = build(place, ["run", *_MODELS, *FLAGS], landed=arrived * TRACE_SPANS)
         _expect(place, spans // TRACE_SPANS + arrived)
     finally:
         place.client.close()

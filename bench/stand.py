@@ -13,6 +13,7 @@ from pathlib import Path
 from clickhouse_connect.driver.client import Client
 
 from ingest.embedded import processes
+from ingest.embedded.processes import METERHOUSE
 from ingest.embedded.stack import answers_kafka, answers_ok
 from ingest.kafka import KafkaAdmin, TopicSpec
 from ingest.schema.engines import Layout
@@ -23,7 +24,6 @@ from tests.support.servers import Server, launch
 
 ENGINE = (sys.executable, "-m", "ingest.embedded.clickhouse")
 BROKER = (sys.executable, "-m", "ingest.embedded", "kafka")
-METERHOUSE = (sys.executable, "-c", "from ingest.cli import main; main()")
 # The embedded broker holds a JoinGroup for half the session timeout; six seconds is the least Kafka allows.
 OTLP_TOPICS = tuple(f"METERHOUSE_OTLP_{signal}_TOPICS" for signal in ("TRACES", "LOGS", "METRICS"))
 GROUP_OPTIONS = "session.timeout.ms=6000,heartbeat.interval.ms=1000"

@@ -5,13 +5,13 @@ its owner only. Where there are keys already, or an identity provider, nothing i
 or a port of 0, is a MeterhouseError. No secret is printed.
 """
 
-import sys
 from pathlib import Path
 from typing import Final
 
 from ingest.api.key_changes import first_key as make_first
 from ingest.api.keyring import SigningKey, keys_path, read_keys, write_private
 from ingest.embedded.parts import Part
+from ingest.embedded.processes import METERHOUSE
 from ingest.embedded.stack import asked, environment
 from ingest.errors import MeterhouseError
 from ingest.settings import Settings
@@ -31,7 +31,7 @@ def door_part(settings: Settings) -> Part:
     address = door_address(settings)
     return Part(
         name=PART,
-        argv=(sys.executable, "-c", "from ingest.cli import main; main()", "serve"),
+        argv=(*METERHOUSE, "serve"),
         address=address,
         host=settings.api_host,
         port=settings.api_port,

@@ -16,6 +16,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+METERHOUSE = (sys.executable, "-c", "from ingest.cli import main; main()")
+"""Starts `meterhouse` with this very interpreter, whatever is on the path."""
+
 _PR_SET_PDEATHSIG = 1
 _LISTEN = "0A"
 

@@ -18,6 +18,7 @@ from typing import Self
 from pydantic import SecretStr
 
 from ingest.embedded.parts import Keeper, Part, PartState, Say
+from ingest.embedded.processes import METERHOUSE
 from ingest.errors import MeterhouseError
 from ingest.settings import Settings
 
@@ -161,7 +162,7 @@ def loader_part(settings: Settings) -> Part:
         )
     return Part(
         name="loader",
-        argv=(sys.executable, "-c", "from ingest.cli import main; main()", "load"),
+        argv=(*METERHOUSE, "load"),
         address=address,
         host=settings.metrics_host,
         port=settings.metrics_port,

@@ -8,7 +8,6 @@ there is no half of a loader.
 
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -17,7 +16,7 @@ from typing import Final, Self
 
 import structlog
 
-from ingest.embedded.processes import die_with_parent
+from ingest.embedded.processes import METERHOUSE, die_with_parent
 from ingest.errors import MeterhouseError, SettingsError
 from ingest.loader.stopping import asked_to_stop
 from ingest.settings import Settings
@@ -72,8 +71,7 @@ def one_of(words: Sequence[str], *, owner: str | None = None) -> Callable[[Share
 
     def start(share: Share) -> "subprocess.Popen[bytes]":
         named = ["--owner", f"{owner}:{share}"] if owner else []
-        argv = [sys.executable, "-c", "from ingest.cli import main; main()", "load", *words, *named]
-        argv += ["--share", str(share)]
+        argv = [*METERHOUSE, "load", *words, *named, "--share", str(share)]
         return subprocess.Popen(argv, preexec_fn=told)  # noqa: S603, PLW1509  # our own words; no thread runs yet
 
     return start

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ingest.embedded.processes import METERHOUSE
+
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
     from rich.console import Console
@@ -126,9 +128,8 @@ def _land(is_wanted: bool) -> None:
     if not is_wanted:
         return
     import subprocess
-    import sys
 
-    argv = [sys.executable, "-c", "from ingest.cli import main; main()", "load", "--drain"]
+    argv = [*METERHOUSE, "load", "--drain"]
     code = subprocess.run(argv, check=False).returncode  # noqa: S603  # our own interpreter and words
     if code:
         raise typer.Exit(code)

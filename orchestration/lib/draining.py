@@ -7,10 +7,10 @@ next time. It listens on a port of its own choice, so it disturbs no service on 
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from ingest.embedded.processes import METERHOUSE
 from ingest.embedded.stack import environment
 from ingest.errors import MeterhouseError
 from orchestration.lib.arrivals import Landed
@@ -25,8 +25,7 @@ _LAST_LINES: Final = 8
 
 def drain(settings: "Settings", owner: str, say: Callable[[str], None]) -> None:
     """Returns when all that the topics held at its start is in, whoever landed it. `say` gets the loader's lines."""
-    words = ["load", "--drain", "--owner", owner, "--processes", "1"]
-    argv = [sys.executable, "-c", "from ingest.cli import main; main()", *words]
+    argv = [*METERHOUSE, "load", "--drain", "--owner", owner, "--processes", "1"]
     given = {**os.environ, **environment(settings), "METERHOUSE_METRICS_PORT": "0"}
     last: list[str] = []
     with subprocess.Popen(  # noqa: S603  # our own interpreter and words

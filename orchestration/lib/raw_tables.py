@@ -4,7 +4,7 @@ In: Settings, sums by topic. Out: metadata by asset. Nobody needs to send OTLP: 
 are used, and have no freshness policy, since a table that nobody writes to is not late.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from dagster import AssetKey, AssetSpec
@@ -56,31 +56,25 @@ def _spec(key: AssetKey, description: str) -> AssetSpec:
     )
 
 
-Number = int | float | str
-
-
 def said_of(
     settings: "Settings", partitions: Sequence[Partition], landed: Mapping[str, Landed], now: "datetime"
-) -> dict[AssetKey, dict[str, Number]]:
+) -> dict[AssetKey, dict[str, int | float | str]]:
     """The metadata of each table whose topics are used; `landed` by topic. Dead letters are those of all topics."""
 
-    def told(is_of: Callable[[str], bool]) -> dict[str, Number]:
+    def told(topics: Collection[str]) -> dict[str, int | float | str]:
         return numbers(
-            [one for one in partitions if is_of(one.topic)],
-            Landed.sum(one for topic, one in landed.items() if is_of(topic)),
+            [one for one in partitions if one.topic in topics],
+            Landed.sum(one for topic, one in landed.items() if topic in topics),
             now,
         )
 
-    everything = told(lambda _: True)
-    events, used = set(loaded_topics(settings)), {one.topic for one in partitions}
-    said = {
-        EVENTS: told(lambda topic: topic in events),
-        DEAD_LETTERS: {**everything, "rows_landed": everything["rejected"]},
-    }
+    used = {one.topic for one in partitions}
+    of_all = told(used | landed.keys())
+    said = {EVENTS: told(loaded_topics(settings)), DEAD_LETTERS: {**of_all, "rows_landed": of_all["rejected"]}}
     for key, signal in OTLP.items():
-        topics = set(topics_of(settings, signal))
-        if topics & used:
-            said[key] = told(lambda topic, topics=topics: topic in topics)  # type: ignore[misc]
+        topics = topics_of(settings, signal)
+        if used.intersection(topics):
+            said[key] = told(topics)
     return said
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from bench import stand
 from ingest.embedded import processes
-from tests.chaos.proxy import FaultyProxy
+from tests.chaos.http_wire import Request
+from tests.chaos.proxy import FaultyProxy, Stage
 from tests.support.apache_kafka import ApacheKafka
 from tests.support.servers import Server, free_port
 
@@ -154,3 +155,17 @@ class Loader:
     def _signal(self, number: int) -> None:
         if self._process is not None and self._process.poll() is None:
             os.kill(self._process.pid, number)
+
+
+def kill_at(arena: Arena, loader: Loader, table: str, stage: Stage) -> list[str]:
+    """Has the proxy kill the loader at its first insert into the table; what is given fills when it has."""
+    hit: list[str] = []
+
+    def hook(request: Request, at: Stage) -> None:
+        # What a loader killed before this one had on its way does not count.
+        if at == stage and not hit and loader.is_running and request.inserts_into == table:
+            hit.append(table)
+            loader.kill_now()
+
+    arena.proxy.at_request = hook
+    return hit

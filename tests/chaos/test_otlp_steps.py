@@ -11,8 +11,7 @@ import pytest
 
 from bench import stand
 from ingest.kafka import open_producer, producer_config
-from tests.chaos.arena import PARTITIONS, TOPICS, Arena, Loader
-from tests.chaos.http_wire import Request
+from tests.chaos.arena import PARTITIONS, TOPICS, Arena, Loader, kill_at
 from tests.chaos.proxy import Stage
 from tests.support.otlp_requests import metrics, traces
 
@@ -50,7 +49,7 @@ def test_a_loader_of_otlp_killed_at_every_step_loses_and_doubles_nothing(arena: 
     for table, stage in random.Random(5).sample(PLACES, len(PLACES)):
         _send(arena, topics, source, sent)
         loader = Loader(arena, PREFIX, "victim", OTLP)
-        hits.append(_kill_at(arena, loader, table, stage))
+        hits.append(kill_at(arena, loader, table, stage))
         loader.start()
         loader.wait(120)
     arena.proxy.at_request = lambda _request, _stage: None
@@ -85,16 +84,3 @@ def _send(arena: Arena, topics: list[str], source: random.Random, sent: list[int
     assert producer.flush(30) == 0
     for at, more in enumerate((PARTITIONS, 1, PARTITIONS)):
         sent[at] += more
-
-
-def _kill_at(arena: Arena, loader: Loader, table: str, stage: Stage) -> list[str]:
-    """Has the proxy kill the loader at its first insert into the table; what is given fills when it has."""
-    hit: list[str] = []
-
-    def hook(request: Request, at: Stage) -> None:
-        if at == stage and not hit and loader.is_running and request.inserts_into == table:
-            hit.append(table)
-            loader.kill_now()
-
-    arena.proxy.at_request = hook
-    return hit

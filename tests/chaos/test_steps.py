@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.arena import PARTITIONS, Arena, Loader
-from tests.chaos.http_wire import Request
+from tests.chaos.arena import PARTITIONS, Arena, Loader, kill_at
 from tests.chaos.load import Load
 from tests.chaos.proxy import Stage
 from tests.chaos.round import Round
@@ -36,7 +35,7 @@ def test_a_loader_killed_at_every_step_loses_and_doubles_nothing(arena: Arena) -
     hits = []
     for table, stage in random.Random(SEED).sample(PLACES, len(PLACES)):
         loader = Loader(arena, played.prefix, "victim")
-        hit = _kill_at(arena, loader, table, stage)
+        hit = kill_at(arena, loader, table, stage)
         loader.start()
         loader.wait(120)
         hits.append(hit)
@@ -54,17 +53,3 @@ def test_a_loader_killed_at_every_step_loses_and_doubles_nothing(arena: Arena) -
 def test_one_round_of_drawn_faults_loses_and_doubles_nothing(arena: Arena) -> None:
     outcome = Round(arena, SEED, 901, rate=2_000).play()
     assert outcome.verdict.complaints == [], outcome.faults
-
-
-def _kill_at(arena: Arena, loader: Loader, table: str, stage: Stage) -> list[str]:
-    """Has the proxy kill the loader at its first insert into the table; what is given fills when it has."""
-    hit: list[str] = []
-
-    def hook(request: Request, at: Stage) -> None:
-        # What a loader killed before this one had on its way does not count.
-        if at == stage and not hit and loader.is_running and request.inserts_into == table:
-            hit.append(table)
-            loader.kill_now()
-
-    arena.proxy.at_request = hook
-    return hit

@@ -5,7 +5,6 @@ import hmac
 import http.client
 import json
 import os
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,11 +14,10 @@ from confluent_kafka import Message
 
 from ingest.api.key_changes import add_key
 from ingest.api.own_tokens import mint_token
+from ingest.embedded.processes import METERHOUSE
 from ingest.embedded.stack import answers_ok
 from tests.support.servers import Server, free_port, launch
 from tests.support.topics import all_of
-
-METERHOUSE = (sys.executable, "-c", "from ingest.cli import main; main()")
 
 
 @dataclass(frozen=True)

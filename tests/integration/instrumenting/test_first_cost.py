@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from ingest.embedded.processes import METERHOUSE
 from tests.support.servers import free_port
 
 ROOT = Path(__file__).parents[3]
@@ -54,7 +55,7 @@ def test_a_new_user_sees_what_their_call_cost(tmp_path: Path) -> None:
             check=False,
         )
     finally:
-        meterhouse = [sys.executable, "-c", "from ingest.cli import main; main()", "down"]
+        meterhouse = [*METERHOUSE, "down"]
         down = subprocess.run(meterhouse, env=variables, capture_output=True, text=True, timeout=120, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "Kafka has it" in ran.stdout

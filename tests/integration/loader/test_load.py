@@ -4,7 +4,6 @@ import dataclasses
 import os
 import re
 import subprocess
-import sys
 import threading
 import uuid
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ import pytest
 from clickhouse_connect.driver.client import Client
 from confluent_kafka import TopicPartition
 
+from ingest.embedded.processes import METERHOUSE
 from ingest.embedded.stack import environment
 from ingest.errors import MeterhouseError
 from ingest.kafka import KafkaAdmin, TopicSpec, consumer_config, open_consumer, open_producer, producer_config
@@ -293,7 +293,7 @@ def test_two_loaders_share_the_partitions_and_land_everything_once(house: Settin
 
 def test_one_command_of_two_processes_drains_everything_once_between_them(house: Settings, warehouse: Client) -> None:
     sent = send(house, 900, bad=6)
-    argv = [sys.executable, "-c", "from ingest.cli import main; main()", "load", "--drain", "--processes", "2"]
+    argv = [*METERHOUSE, "load", "--drain", "--processes", "2"]
     group = {"METERHOUSE_CONSUMER_GROUP": f"drain-{uuid.uuid4().hex}", "METERHOUSE_METRICS_PORT": "0"}
     done = subprocess.run(
         [*argv, "--owner", "pair"],

@@ -15,6 +15,7 @@ from ingest.doctor.checks import examine
 from ingest.doctor.findings import Verdict
 from ingest.embedded import processes
 from ingest.embedded.parts import Part
+from ingest.embedded.processes import METERHOUSE
 from ingest.embedded.report import collect
 from ingest.embedded.stack import TOPICS, Stack, environment
 from ingest.errors import MeterhouseError
@@ -201,7 +202,7 @@ def test_the_commands_outlive_their_shell_and_say_how_it_is(own: Settings) -> No
     }
 
     def run(*command: str) -> "subprocess.CompletedProcess[str]":
-        argv = [sys.executable, "-c", "from ingest.cli import main; main()", *command]
+        argv = [*METERHOUSE, *command]
         return subprocess.run(argv, env=env, capture_output=True, text=True, check=False, timeout=120)
 
     try:

@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ import msgspec
 import pytest
 
 from ingest.embedded.parts import Keeper
+from ingest.embedded.processes import METERHOUSE
 from ingest.embedded.report import collect
 from ingest.embedded.stack import environment
 from ingest.kafka import open_producer, producer_config
@@ -107,7 +107,7 @@ def until(look: Callable[[], object], what: str, within_s: float = 480.0) -> Non
 def command(settings: Settings, *words: str) -> "subprocess.Popen[str]":
     # Without the environment that these tests load Dagster with: `up` has to say dev itself.
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("METERHOUSE_")}
-    argv = [sys.executable, "-c", "from ingest.cli import main; main()", *words]
+    argv = [*METERHOUSE, *words]
     return subprocess.Popen(
         argv, env={**inherited, **environment(settings)}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
