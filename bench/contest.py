@@ -143,7 +143,7 @@ def run_passthrough(place: Place, source: EventFile, number: int) -> Run:
         loader_cpu_s=ended.cpu_s - outcome.startup_cpu_s,
         engine_cpu_s=engine_s,
         broker_cpu_s=broker_s,
-        loader_peak_mb=ended.peak_rss_mb,
+        loader_peak_mb=ended.peak_mb,
     )
 
 
@@ -176,7 +176,7 @@ def run_loader(place: Place, source: EventFile, number: int, count: Literal[1, 2
         loader_cpu_s=ended.cpu_s - startup_cpu_s,
         engine_cpu_s=engine_s,
         broker_cpu_s=broker_s,
-        loader_peak_mb=ended.peak_rss_mb,
+        loader_peak_mb=ended.peak_mb,
     )
 
 

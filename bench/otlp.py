@@ -135,7 +135,7 @@ def _load(
         loader_cpu_s=loader_s,
         engine_cpu_s=engine_s,
         broker_cpu_s=broker_s,
-        loader_peak_mb=ended.peak_rss_mb,
+        loader_peak_mb=ended.peak_mb,
     )
 
 

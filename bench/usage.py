@@ -8,6 +8,7 @@ import os
 import subprocess
 import threading
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,12 +30,24 @@ def machine_seconds() -> tuple[float, float]:
 
 def peak_rss_mb(pid: int) -> float:
     """The most resident memory the process has held so far, in MB of 10**6 bytes; zero when it is gone."""
+    return _memory_mb(pid).get("VmHWM", 0.0)
+
+
+def held_mb(pids: Iterable[int]) -> float:
+    """What the processes hold now: the memory of each, and the files they map once, since they map the same."""
+    each = [_memory_mb(pid) for pid in pids]
+    own = sum(one.get("RssAnon", 0.0) + one.get("RssShmem", 0.0) for one in each)
+    return own + max((one.get("RssFile", 0.0) for one in each), default=0.0)
+
+
+def _memory_mb(pid: int) -> dict[str, float]:
+    """The kernel's figures of a process by their names, in MB; empty when it is gone."""
     try:
-        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return 0.0
-    found = next((line for line in status.splitlines() if line.startswith("VmHWM:")), "VmHWM: 0")
-    return int(found.split()[1]) * 1024 / 1e6
+        return {}
+    lines = [line.split() for line in status.splitlines() if line.startswith(("VmHWM:", "Rss"))]
+    return {name.rstrip(":"): int(kb) * 1024 / 1e6 for name, kb, *_ in lines}
 
 
 def _own_cpu_seconds(pid: int) -> float:
@@ -64,11 +77,12 @@ def _tree(pid: int) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A process's whole life. `exit_code` is negative for a signal."""
+    """A process's whole life, its children's included. `exit_code` is negative for a signal. `peak_mb`: of one process
+    the kernel's high-water mark, of several the most they held at one moment (`held_mb`, asked every 20 ms)."""
 
     exit_code: int
     cpu_s: float
-    peak_rss_mb: float
+    peak_mb: float
 
 
 class Watched:
@@ -76,24 +90,23 @@ class Watched:
 
     def __init__(self, process: "subprocess.Popen[bytes]") -> None:
         self.process = process
-        self._peaks_mb: dict[int, float] = {}
+        self._peak_mb = 0.0
         self._watcher = threading.Thread(target=self._watch, name="rss", daemon=True)
         self._watcher.start()
 
     def wait(self) -> Ended:
-        """Waits for the end. Peaks are sampled every 20 ms from the kernel's own high-water marks; of several processes
-        they are added up, as if all had been at their highest at once and shared nothing."""
+        """Waits for the end."""
         _, status, used = os.wait4(self.process.pid, 0)
         self.process.returncode = os.waitstatus_to_exitcode(status)
         self._watcher.join()
-        return Ended(self.process.returncode, used.ru_utime + used.ru_stime, sum(self._peaks_mb.values()))
+        return Ended(self.process.returncode, used.ru_utime + used.ru_stime, self._peak_mb)
 
     def _watch(self) -> None:
         for turn in itertools.count():
             if turn % _TURNS_A_TREE == 0:
                 members = _tree(self.process.pid)
-            for pid in members:
-                self._peaks_mb[pid] = max(self._peaks_mb.get(pid, 0.0), peak_rss_mb(pid))
+            now_mb = peak_rss_mb(members[0]) if len(members) == 1 else held_mb(members)
+            self._peak_mb = max(self._peak_mb, now_mb)
             if not peak_rss_mb(self.process.pid):
                 return
             time.sleep(0.02)

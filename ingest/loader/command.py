@@ -1,6 +1,5 @@
 """`meterhouse load`: parse, build, run. Exit code 0 done or stopped clean, 1 stopped by an error, 3 work was left."""
 
-import os
 from typing import Annotated
 
 import typer
@@ -45,9 +44,9 @@ def load(
         run_processes(count, one_of(words, owner=owner), drain=drain, drain_deadline_s=settings.drain_deadline_s)
         return
 
-    # Arrow reads it once, when it is loaded. Its own allocator gives pages back to the kernel and takes them anew with
-    # each batch: 1 µs an event, and 40 MB more at the peak than with that of the C library.
-    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    from ingest.loader.memory import bound_memory
+
+    bound_memory()
     from ingest.loader.progress_bar import progress_bar
     from ingest.loader.service import run_loader
     from ingest.loader.stopping import not_held_by_threads

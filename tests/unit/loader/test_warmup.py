@@ -23,6 +23,35 @@ def test_a_process_that_is_warm_decodes_without_pandas_and_may_still_import_it()
     assert done.returncode == 0, done.stderr
 
 
+HEAPS = """
+import ctypes, threading
+from ingest.loader.memory import bound_memory
+
+bound_memory()
+ready, stop = threading.Barrier(9), threading.Event()
+
+def hold():
+    held = [bytearray(4096) for _ in range(64)]
+    ready.wait()
+    stop.wait()
+
+threads = [threading.Thread(target=hold) for _ in range(8)]
+[one.start() for one in threads]
+ready.wait()
+libc = ctypes.CDLL(None)
+libc.fdopen.restype, libc.malloc_info.argtypes = ctypes.c_void_p, [ctypes.c_int, ctypes.c_void_p]
+libc.malloc_info(0, libc.fdopen(1, b"w"))
+libc.fflush(None)
+stop.set()
+"""
+
+
+def test_eight_threads_of_a_loader_share_two_heaps() -> None:
+    # A heap for each thread keeps what the thread freed: 30 MB of a loader's memory, and nothing for it.
+    done = subprocess.run([sys.executable, "-c", HEAPS], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.count("<heap nr=") == 2, done.stderr
+
+
 ALLOCATOR = """
 import socket, sys
 from ingest.cli import app
