@@ -78,7 +78,7 @@
         is_same_tool as is_duplicate_tool_call,
         if(
             is_call and is_duplicate_call,
-            {{ otel_event_id('twin.1', 'twin.2', 'false') }},
+            {{ otel_event_id('twin_trace_key', 'twin_report_id', 'false') }},
             null
         ) as twin_event_id,
         toBool(is_lone_usage) as is_lone_usage,

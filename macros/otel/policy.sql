@@ -4,6 +4,7 @@
     id_chars         a response's id with so many characters is the provider's own; shorter ones (local servers count from
                      0 to 999) are only believed where the reports overlap in time
     id_group         reports of one response id above which it is no id but a constant
+    twin_hops        reports of one call are found over so many steps from one to the next
     trace_depth      parents that are followed upwards
     token_limit      a count above is no count
 #}
@@ -12,6 +13,7 @@
         'twin_start_s': 300,
         'id_chars': 16,
         'id_group': 32,
+        'twin_hops': 4,
         'trace_depth': 64,
         'token_limit': 1000000000000,
     }[name] -}}

@@ -1,9 +1,9 @@
 {#
-    When two reports, `one` and `other` (rows of int_otel_usage), may tell of the same call. They do where each is the
-    other's nearest: that pairs one with one, so two genuine calls that look alike stay two.
+    When two reports, `one` and `other` (rows of int_otel_usage), may tell of the same call: by one response's id, or where
+    each is the other's nearest. That pairs one with one, so two genuine calls that look alike stay two.
 #}
 
-{% macro otel_pair_columns(sign) -%}
+{% macro otel_pair_columns(sign, side, apart) -%}
     one.workspace_id as workspace_id,
         one.started_hour as started_hour,
         one.trace_key as trace_key,
@@ -11,25 +11,26 @@
         other.trace_key as other_trace_key,
         other.report_id as other_report_id,
         other.scope_name as other_scope_name,
+        toLowCardinality('{{ side }}') as side,
         toUInt8({{ sign }}) as sign,
-        toUInt64(abs(one.from_ms - other.from_ms)) as apart_ms,
-        -- The better informed counts; of equals the first to begin, which is the outer one.
-        toBool(
-            (other.informed, -other.from_ms, other.report_id, other.trace_key)
-            > (one.informed, -one.from_ms, one.report_id, one.trace_key)
-        ) as is_other_better,
-        (other.informed, -other.from_ms) as other_worth,
+        toUInt64({{ apart }}) as apart,
+        other.from_us as other_from_us,
+        other.informed as other_informed,
         {%- for field in ['agent', 'session_id', 'run_id', 'actor_id', 'route'] %}
         toString(other.{{ field }}) as other_{{ field }}{{ ',' if not loop.last }}
         {%- endfor %}
 {%- endmacro %}
 
+{% macro otel_twin_start_us() -%} {{ (otel_policy('twin_start_s') | int) * 1000000 }} {%- endmacro %}
+
+{% macro otel_time_apart() -%} abs(one.from_us - other.from_us) {%- endmacro %}
+
 {% macro otel_begin_together() -%}
-    abs(one.from_ms - other.from_ms) <= {{ (otel_policy('twin_start_s') | int) * 1000 }}
+    {{ otel_time_apart() }} <= {{ otel_twin_start_us() }}
 {%- endmacro %}
 
 {% macro otel_overlap() -%}
-    (one.from_ms <= other.to_ms + 1 and other.from_ms <= one.to_ms + 1)
+    (one.from_us <= other.to_us + 1000 and other.from_us <= one.to_us + 1000)
 {%- endmacro %}
 
 {% macro otel_ids_agree() -%}
@@ -59,4 +60,14 @@
 {# Where the other report of a call may be: both begin within minutes. #}
 {% macro otel_hours_around(hour) -%}
     [{{ hour }} - interval 1 hour, {{ hour }}, {{ hour }} + interval 1 hour]
+{%- endmacro %}
+
+{# One report as one value, to join by. #}
+{% macro otel_report_key(trace_key, report_id) -%}
+    sipHash128(workspace_id, {{ trace_key }}, {{ report_id }})
+{%- endmacro %}
+
+{# Of two reports of a call the better informed counts; of equals the first to begin, which is the outer one. #}
+{% macro otel_worth(of) -%}
+    ({{ of }}.other_informed, -{{ of }}.other_from_us, {{ of }}.other_report_id, {{ of }}.other_trace_key)
 {%- endmacro %}

@@ -17,15 +17,10 @@
 
 with
 
--- Hours in which began what belongs to these hours, and what may be a twin of it.
+-- Hours in which began what belongs to these hours.
 hours_here as (
     select distinct started_hour as hour from {{ ref('int_otel_hour_spans') }}
     where {{ in_buckets('ended_hour') }} or {{ in_buckets('started_hour') }}
-),
-
-hours_around as (
-    select distinct arrayJoin({{ otel_hours_around('hour') }}) as hour
-    from hours_here
 ),
 
 reports as (
@@ -48,34 +43,14 @@ roll_ups as (
     where started_hour in (select * from hours_here) and is_roll_up
 ),
 
--- Each the other's nearest.
 twins as (
     select
-        one.workspace_id as twin_workspace_id,
-        one.trace_key as twin_trace_key,
-        one.report_id as twin_report_id,
-        max(one.is_other_better) as is_duplicate,
-        argMax((one.other_trace_key, one.other_report_id), one.other_worth) as twin,
-        max(one.other_agent) as twin_agent,
-        max(one.other_session_id) as twin_session_id,
-        max(one.other_run_id) as twin_run_id,
-        max(one.other_actor_id) as twin_actor_id,
-        max(one.other_route) as twin_route
-    from {{ ref('int_otel_nearest') }} as one
-    inner join {{ ref('int_otel_nearest') }} as other
-        on
-            one.workspace_id = other.workspace_id
-            and one.trace_key = other.other_trace_key
-            and one.report_id = other.other_report_id
-            and one.other_trace_key = other.trace_key
-            and one.other_report_id = other.report_id
-    where
-        one.started_hour in (select * from hours_here)
-        and other.started_hour in (select * from hours_around)
-    group by
-        twin_workspace_id,
-        twin_trace_key,
-        twin_report_id
+        workspace_id as told_workspace_id,
+        trace_key as told_trace_key,
+        report_id as told_report_id,
+        * except (workspace_id, trace_key, report_id, started_hour, twins)
+    from {{ ref('int_otel_twins') }}
+    where started_hour in (select * from hours_here)
 ),
 
 judged as (
@@ -83,7 +58,8 @@ judged as (
         reports.*,
         coalesce(roll_ups.is_roll_up, false) as is_roll_up,
         coalesce(twins.is_duplicate, false) as is_duplicate_call,
-        twins.twin as twin,
+        coalesce(twins.twin_trace_key, '') as twin_trace_key,
+        coalesce(twins.twin_report_id, '') as twin_report_id,
         coalesce(twins.twin_agent, '') as twin_agent,
         coalesce(twins.twin_session_id, '') as twin_session_id,
         coalesce(twins.twin_run_id, '') as twin_run_id,
@@ -97,9 +73,9 @@ judged as (
             and reports.report_id = roll_ups.roll_up_report_id
     left join twins
         on
-            reports.workspace_id = twins.twin_workspace_id
-            and reports.trace_key = twins.twin_trace_key
-            and reports.report_id = twins.twin_report_id
+            reports.workspace_id = twins.told_workspace_id
+            and reports.trace_key = twins.told_trace_key
+            and reports.report_id = twins.told_report_id
     where {{ in_buckets('reports.occurred_at') }}
 ),
 

@@ -13,8 +13,8 @@
     )
 }}
 
--- Which report of another instrumentation may tell of the same call: the nearest of each, by one of
--- three signs. Ids that differ prove two calls.
+-- Which other reports may tell of the same call: all of one response's id, and of each
+-- instrumentation the nearest above, below and beside. Ids that differ prove two calls.
 -- depends_on: {{ ref('int_otel_changed_hours') }}
 
 with
@@ -29,7 +29,7 @@ calls as (
     select
         *,
         -- No two alike, or a join by time would take either.
-        from_ms * 1024 + toInt64(cityHash64(trace_key, report_id) % 1024) as from_key
+        from_us * 1024 + toInt64(cityHash64(trace_key, report_id) % 1024) as from_key
     from {{ ref('int_otel_usage') }}
     where is_call and not is_roll_up and started_hour in (select * from hours_around)
 ),
@@ -42,14 +42,16 @@ calls_here as (
 calls_by_parent as (
     select
         *,
-        arrayJoin(ancestors) as above_id
+        arrayJoin(arrayEnumerate(ancestors)) as levels,
+        ancestors[levels] as above_id
     from calls
 ),
 
 calls_here_by_parent as (
     select
         *,
-        arrayJoin(ancestors) as above_id
+        arrayJoin(arrayEnumerate(ancestors)) as levels,
+        ancestors[levels] as above_id
     from calls_here
 ),
 
@@ -67,7 +69,7 @@ real_ids as (
 ),
 
 by_id as (
-    select {{ otel_pair_columns(0) }}
+    select {{ otel_pair_columns(0, 'same_id', otel_time_apart()) }}
     from calls_here as one
     inner join calls as other
         on
@@ -81,7 +83,7 @@ by_id as (
 ),
 
 by_parent as (
-    select {{ otel_pair_columns(otel_nested_sign()) }}
+    select {{ otel_pair_columns(otel_nested_sign(), 'above', 'one.levels') }}
     from calls_here_by_parent as one
     inner join calls as other
         on
@@ -92,7 +94,7 @@ by_parent as (
 ),
 
 by_child as (
-    select {{ otel_pair_columns(otel_nested_sign()) }}
+    select {{ otel_pair_columns(otel_nested_sign(), 'below', 'other.levels') }}
     from calls_here as one
     inner join calls_by_parent as other
         on
@@ -119,7 +121,7 @@ asked as (
 -- thousand equal calls would be a million.
 {% for name, direction in [('by_time_before', '>='), ('by_time_after', '<=')] -%}
 {{ name }} as (
-    select {{ otel_pair_columns(3) }}
+    select {{ otel_pair_columns(3, 'beside', otel_time_apart()) }}
     from asked as one
     asof join calls as other
         on
@@ -145,10 +147,27 @@ pairs as (
     {% endfor %}
 ),
 
-final as (
+-- All of an id, else the nearest.
+nearest as (
     select * from pairs
-    order by sign asc, apart_ms asc, other_trace_key asc, other_report_id asc
-    limit 1 by workspace_id, trace_key, report_id, other_scope_name
+    order by sign asc, apart asc, other_trace_key asc, other_report_id asc
+    limit 1 by
+        workspace_id, trace_key, report_id, side, other_scope_name,
+        if(side = 'same_id', (other_trace_key, other_report_id), ('', ''))
+),
+
+-- What has one by a stronger sign is not looked for by time.
+final as (
+    select * except (best_sign)
+    from (
+        select
+            *,
+            min(sign) over (
+                partition by workspace_id, trace_key, report_id, other_scope_name
+            ) as best_sign
+        from nearest
+    )
+    where side != 'beside' or best_sign = sign
 )
 
 select * from final

@@ -78,9 +78,9 @@ final as (
         reports.model_core as model_core,
         reports.response_id as response_id,
         reports.ancestors as ancestors,
-        toUnixTimestamp64Milli(toDateTime64(reports.started_at, 3, 'UTC'))
-        - if(reports.is_log, toInt64(coalesce(reports.latency_ms, 0)), 0) as from_ms,
-        toUnixTimestamp64Milli(toDateTime64(reports.ended_at, 3, 'UTC')) as to_ms,
+        toUnixTimestamp64Micro(toDateTime64(reports.started_at, 6, 'UTC'))
+        - if(reports.is_log, toInt64(coalesce(reports.latency_ms, 0) * 1000), 0) as from_us,
+        toUnixTimestamp64Micro(toDateTime64(reports.ended_at, 6, 'UTC')) as to_us,
         reports.has_usage as has_usage,
         coalesce(reports.input_tokens, 0) as input_count,
         coalesce(reports.output_tokens, 0) as output_count,

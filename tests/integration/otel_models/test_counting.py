@@ -14,7 +14,7 @@ from ingest.warehouse import connect
 from tests.conftest import drop_databases
 from tests.integration.otel_models import points
 from tests.integration.otel_models.unlisted import AGENT_LOGS, GEMINI_LOGS, UNLISTED
-from tests.integration.otel_models.words import AGENT, AT, ID, INFERENCE, chat
+from tests.integration.otel_models.words import AGENT, AT, ID, INFERENCE, MODEL, WITHOUT_USAGE, chat
 from tests.support.models import Models
 from tests.support.otel_rows import Row, land, log, span
 from tests.support.shared import Engine
@@ -25,6 +25,26 @@ SPANS: Final[Sequence[Row]] = [
     span("alike", "a2", AT + 5, 1000, chat(100, 10), trace="x2", scope="one"),
     span("alike", "b1", AT + 1, 990, INFERENCE, trace="x3", scope="two"),
     span("alike", "b2", AT + 6, 990, INFERENCE, trace="x4", scope="two"),
+    # One instrumentation put on twice, within a framework and over an SDK that knows most; answered, then refused.
+    *(
+        row
+        for at, trace, usage, known, status in (
+            (AT, "x1", chat(100, 10), INFERENCE, "Ok"), (AT + 5000, "x2", MODEL, WITHOUT_USAGE, "Error")
+        )
+        for row in (
+            span("twice", "f", at, 1000, usage, trace=trace, scope="framework", status=status),
+            span("twice", "t1", at, 999, usage, trace=trace, parent="f", scope="twice", status=status),
+            span("twice", "t2", at, 998, usage, trace=trace, parent="t1", scope="twice", status=status),
+            span("twice", "t3", at, 998, usage, trace=trace, parent="t2", scope="twice", status=status),
+            span("twice", "o", at, 997, known, trace=trace, parent="t3", scope="sdk", status=status),
+        )
+    ),
+    # One id told three times by one instrumentation, each in a trace of its own.
+    *(span("polled", "p", AT + at, 200, {**chat(100, 10), **ID}, trace=f"x{at}", scope="one") for at in (0, 40, 90)),
+    # The SDK's span knows no id, the one above it does, and so does a gateway in another trace, which knows the agent.
+    span("joined", "g", AT, 1000, {**chat(100, 10), **ID, "gen_ai.agent.name": "clerk"}, trace="x1", scope="gateway"),
+    span("joined", "t", AT + 1, 990, {**chat(100, 10), **ID}, trace="x2", scope="one"),
+    span("joined", "o", AT + 2, 980, INFERENCE, trace="x2", parent="t", scope="sdk"),
     # Ids that differ prove two calls, whatever else is equal.
     span("ids", "a1", AT, 1000, chat(100, 10, gen_ai__response__id="r1"), trace="x1", scope="one"),
     span("ids", "b1", AT + 1, 990, chat(100, 10, gen_ai__response__id="r2"), trace="x2", scope="two"),
@@ -126,6 +146,9 @@ def events(models: Models, workspace_id: str, event_type: str = "llm_call") -> l
     ("workspace_id", "inputs"),
     [
         ("alike", [100, 100]),
+        ("twice", [0, 100]),
+        ("polled", [100]),
+        ("joined", [100]),
         ("ids", [100, 100]),
         ("gateway", [100]),
         ("apart", [100, 100]),
@@ -165,6 +188,19 @@ def test_of_two_reports_the_better_informed_counts_and_the_other_names_it(models
     left = [row for row in rows if row["is_duplicate_usage"]]
     assert {row["scope_name"] for row in counted.values()} == {"two"}
     assert {row["twin_event_id"] for row in left} == set(counted)
+
+
+def test_of_many_reports_of_one_call_one_counts_and_all_others_name_it(models: Models) -> None:
+    rows = [row for row in models.rows("intermediate.int_otel_events", where="workspace_id = 'twice'") if row["has_usage"]]
+    assert len(rows) == 5
+    (counted,) = [row for row in rows if row["is_event"]]
+    assert counted["scope_name"] == "sdk"
+    assert {row["twin_event_id"] for row in rows if row is not counted} == {counted["event_id"]}
+
+
+def test_who_worked_is_taken_from_whichever_report_knows(models: Models) -> None:
+    (call,) = events(models, "joined")
+    assert (call["agent"], call["cache_read_tokens"]) == ("clerk", 40)
 
 
 def test_hours_are_built_a_few_at_a_time_since_their_rows_are_wide(models: Models) -> None:

@@ -23,5 +23,6 @@ INFERENCE: Final = {
     "llm.token_count.completion": 10,
     "llm.token_count.prompt_details.cache_read": 40,
 }
+WITHOUT_USAGE: Final = {name: value for name, value in INFERENCE.items() if "token_count" not in name}
 AGENT: Final = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "clerk"}
 ID: Final = {"gen_ai.response.id": "chatcmpl-AbCdEfGhIjKlMnOp"}
