@@ -21,12 +21,13 @@
         {{ otel_version_key('version_from') }},
         if(version_to = '', '~', {{ otel_version_key('version_to') }}),
         provider,
+        model,
         input_includes_cache,
         output_includes_reasoning
     ))
     from (
         select * from {{ ref('otel_usage_conventions') }}
-        order by length(scope) desc, length(provider) desc, version_from desc
+        order by length(scope) desc, length(provider) desc, length(model) desc, version_from desc
     )
 {%- endmacro %}
 
@@ -124,7 +125,7 @@
         arraySort(arrayFilter(
             (name, said_value) ->
                 match(lower(name), 'token|usage')
-                and not match(lower(name), 'max|limit|per_|time|budget|type|id$')
+                and not match(lower(name), 'max|limit|per_|time|budget|type|cost|id$')
                 and toFloat64OrNull(said_value) is not null
                 and transform(name, {{ otel_attribute_names() }}, {{ otel_attribute_codes() }}, toUInt32(0)) = 0,
             mapKeys(attributes), mapValues(attributes)
@@ -169,7 +170,8 @@
                             and {{ otel_version_key('scope_version') }} <= rule.3
                         )
                     )
-                    and startsWith(lower(reported_provider), rule.4),
+                    and startsWith(lower(reported_provider), rule.4)
+                    and position(lower(reported_model), rule.5) > 0,
                 ({{ otel_conventions() }})
             ) as convention,
             convention.1 != '' as has_convention
@@ -212,17 +214,17 @@
         select
             *,
             input_without + if(
-                (has_convention and not convention.5)
+                (has_convention and not convention.6)
                 or is_cache_left_out
                 or ifNull(cached_tokens > input_without, false),
                 cached_tokens,
                 toUInt64(0)
             ) as input_tokens,
             output_without + multiIf(
-                has_convention and not convention.6 and said_reasoning_tokens is null
+                has_convention and not convention.7 and said_reasoning_tokens is null
                 and ifNull(left_out > 0, false) and not is_cache_left_out,
                 toUInt64(assumeNotNull(left_out)),
-                (has_convention and not convention.6)
+                (has_convention and not convention.7)
                 or is_reasoning_left_out
                 or ifNull(said_reasoning_tokens > output_without, false),
                 ifNull(said_reasoning_tokens, toUInt64(0)),
@@ -294,7 +296,11 @@
         )) as status,
         toLowCardinality(error_type) as error_type,
         if(ifNull(latency_ms between 0 and 604800000, false), latency_ms, null) as latency_ms,
-        reported_cost_usd,
+        -- Who does not know a price says 0; that is for the catalogue to say.
+        if(
+            is_call and reported_cost_usd = 0 and ifNull(input_tokens, 0) + ifNull(output_tokens, 0) > 0,
+            null, reported_cost_usd
+        ) as reported_cost_usd,
         unit_cost_input_usd,
         unit_cost_output_usd,
         body_event_id,

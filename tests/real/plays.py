@@ -74,6 +74,31 @@ def both_on_openai(stage: Stage) -> None:
         openai_calls(stage.url)
 
 
+def responses_api(stage: Stage) -> None:
+    """OpenAI's newer API, one plain and one streamed."""
+    import openai
+
+    with instrumented(stage, *BOTH), openai.OpenAI(base_url=f"{stage.url}/v1", api_key="x") as client:
+        client.responses.create(model=MODEL, input="hello")
+        list(client.responses.create(model=MODEL, input="hello", stream=True))
+
+
+def openllmetry_put_on_twice(stage: Stage) -> None:
+    """OpenLLMetry's instrumentation around OpenInference's, which says no id. Taken off, it leaves its wrappers on: put on
+    again, it reports each call twice."""
+    from openai.resources.chat.completions import Completions
+    from opentelemetry.instrumentation.openai import OpenAIInstrumentor
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Completions, "create", Completions.create)
+        with instrumented(stage, "openinference"):
+            made = OpenAIInstrumentor()
+            for _ in range(2):
+                made.instrument(meter_provider=stage.meters)
+                made.uninstrument()
+            openai_calls(stage.url)
+
+
 def silent_stream(stage: Stage) -> None:
     """A stream of which nobody learns the usage is a call without tokens, once, however many report it."""
     import openai
@@ -119,6 +144,24 @@ def agent_over_anthropic(stage: Stage) -> None:
         client.messages.stream(model="claude-sonnet-4-5", max_tokens=9, messages=ASK) as stream,
     ):
         list(stream)
+
+
+def anthropic_and_openinference(stage: Stage) -> None:
+    """The SDK's own spans within those of an instrumentation, plain and streamed in both ways."""
+    import anthropic
+    from openinference.instrumentation.anthropic import AnthropicInstrumentor
+
+    made = AnthropicInstrumentor()
+    made.instrument()
+    try:
+        with anthropic.Anthropic(base_url=stage.url, api_key="x") as client:
+            asked: dict[str, Any] = {"model": "claude-sonnet-4-5", "max_tokens": 9, "messages": ASK}
+            client.messages.create(**asked)
+            list(client.messages.create(**asked, stream=True))
+            with client.messages.stream(**asked) as stream:
+                list(stream)
+    finally:
+        made.uninstrument()
 
 
 def agent_of_a_function(stage: Stage) -> None:
@@ -248,9 +291,13 @@ def logging_handler(stage: Stage) -> None:
     stage.ran("scribe")
 
 
-OVER_HTTP: Final = (opentelemetry_only, openinference_only, agent_over_anthropic, graph, failing_tool)
+OVER_HTTP: Final = (
+    opentelemetry_only, openinference_only, agent_over_anthropic, graph, failing_tool, responses_api,
+    anthropic_and_openinference,
+)  # fmt: skip
 OVER_GRPC: Final = (
     both_on_openai, silent_stream, agent_and_two_instrumentations, agent_of_a_function, logging_handler,
+    openllmetry_put_on_twice,
 )  # fmt: skip
 PLAYS: Final[dict[str, tuple[Protocol, Callable[[Stage], None]]]] = {
     **{play.__name__: ("http", play) for play in OVER_HTTP},

@@ -59,6 +59,12 @@ def running() -> Iterator[Provider]:
             number, served = provider.serve("anthropic" if is_anthropic else "openai", request["model"])
             if served.input_tokens == 0:
                 self._answer(429, {"error": {"message": "slow down", "type": "rate_limit_error", "code": "rate_limit"}})
+            elif self.path.endswith("/responses"):
+                whole = _response(number, served)
+                if request.get("stream"):
+                    self._stream(_response_events(whole))
+                else:
+                    self._answer(200, whole)
             elif request.get("stream"):
                 chunks = _message_events(number, served) if is_anthropic else _chunks(number, served, request)
                 self._stream(chunks)
@@ -132,6 +138,39 @@ def _chunks(number: int, served: Served, request: dict[str, Any]) -> list[str]:
     if (request.get("stream_options") or {}).get("include_usage"):
         chunks.append({**head, "choices": [], "usage": _usage(served)})
     return [*(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks), "data: [DONE]\n\n"]
+
+
+def _response(number: int, served: Served) -> dict[str, Any]:
+    """Of OpenAI's Responses API."""
+    text = {"type": "output_text", "text": "done", "annotations": []}
+    message = {"type": "message", "id": f"msg_{number}", "status": "completed", "role": "assistant", "content": [text]}
+    return {
+        "id": f"resp_{number:040d}",
+        "object": "response",
+        "created_at": 1,
+        "status": "completed",
+        "model": "gpt-4o-2024-08-06",
+        "output": [message],
+        "parallel_tool_calls": True,
+        "tool_choice": "auto",
+        "tools": [],
+        "usage": {
+            "input_tokens": served.input_tokens,
+            "input_tokens_details": {"cached_tokens": CACHED},
+            "output_tokens": served.output_tokens,
+            "output_tokens_details": {"reasoning_tokens": REASONING},
+            "total_tokens": served.input_tokens + served.output_tokens,
+        },
+    }
+
+
+def _response_events(whole: dict[str, Any]) -> list[str]:
+    begun = {**whole, "status": "in_progress", "output": [], "usage": None}
+    events = [{"type": "response.created", "response": begun}, {"type": "response.completed", "response": whole}]
+    return [
+        f"event: {event['type']}\ndata: {json.dumps({**event, 'sequence_number': number})}\n\n"
+        for number, event in enumerate(events)
+    ]
 
 
 def _message(number: int, served: Served) -> dict[str, Any]:

@@ -234,6 +234,12 @@ def test_what_an_instrumentation_measured_itself_is_beside_the_events_and_equal(
     assert row["tokens"] == sum(one.input_tokens + one.output_tokens for one in told.served("opentelemetry_only"))
 
 
+def test_of_each_call_under_one_instrumentation_twice_two_of_three_reports_are_left_out(told: Told) -> None:
+    rows = told.mart("usage_conformance_daily", "openllmetry_put_on_twice")
+    assert {str(row["scope_name"]).split(".")[0] for row in rows} == {"opentelemetry", "openinference"}
+    assert sum(int(str(row["twins_skipped"])) for row in rows) == 2 * len(told.served("openllmetry_put_on_twice"))
+
+
 def test_conformance_says_what_was_not_counted(told: Told) -> None:
     rows = told.mart("usage_conformance_daily", "agent_and_two_instrumentations")
     assert sum(int(str(row["calls"])) for row in rows) == 3

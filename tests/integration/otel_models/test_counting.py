@@ -169,7 +169,7 @@ def events(models: Models, workspace_id: str, event_type: str = "llm_call") -> l
         ("vercel", [100, 200]),
         ("adk", [100]),
         ("traceloop", [80, 100]),
-        ("strands", [50, 160]),
+        ("strands", [50, 100, 160]),
         ("kernel", [100]),
         ("crewai", [100, 100]),
         ("claude", [7, 1504]),
@@ -191,7 +191,9 @@ def test_of_two_reports_the_better_informed_counts_and_the_other_names_it(models
 
 
 def test_of_many_reports_of_one_call_one_counts_and_all_others_name_it(models: Models) -> None:
-    rows = [row for row in models.rows("intermediate.int_otel_events", where="workspace_id = 'twice'") if row["has_usage"]]
+    rows = [
+        row for row in models.rows("intermediate.int_otel_events", where="workspace_id = 'twice'") if row["has_usage"]
+    ]
     assert len(rows) == 5
     (counted,) = [row for row in rows if row["is_event"]]
     assert counted["scope_name"] == "sdk"
@@ -269,6 +271,17 @@ def test_cache_and_thoughts_are_read_in_each_dialect_s_own_words(
 ) -> None:
     (call,) = events(models, workspace_id)
     assert (call["model"], call["cache_read_tokens"], call["reasoning_tokens"]) == (model, cached, reasoning)
+
+
+def test_a_cost_of_nothing_for_tokens_is_no_price_and_the_catalogue_has_one(models: Models) -> None:
+    (call,) = events(models, "no_price")
+    assert (call["cost_source"], float(str(call["cost_usd"]))) == ("catalogue", 100 * 2.5e-6 + 10 * 1e-5)
+    (told,) = models.rows("intermediate.int_otel_events", where="workspace_id = 'no_price'")
+    assert told["unknown_token_attributes"] == []
+
+
+def test_a_framework_that_names_itself_as_the_provider_is_none(models: Models) -> None:
+    assert {str(row["provider"]) for row in events(models, "strands")} == {"openai", "aws"}
 
 
 def test_metrics_are_added_by_the_hour_and_to_no_event(models: Models) -> None:

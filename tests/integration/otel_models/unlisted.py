@@ -10,6 +10,7 @@ from tests.support.otel_rows import log, span, text
 
 STRANDS, CREW = "strands.telemetry.tracer", "openinference.instrumentation.crewai"
 CACHED: Final = "gen_ai.usage.cache_read_input_tokens"
+STRANDS_WORDS: Final = {"gen_ai.system": "strands-agents", "gen_ai.provider.name": "strands-agents"}
 UNLISTED: Final = [
     # Langfuse's SDK: usage as a JSON object. Its LangChain handler takes the cache out of the input, which the total
     # tells; what it passes on of OpenAI has it in.
@@ -79,11 +80,18 @@ UNLISTED: Final = [
         "gen_ai.request.model": "anthropic.claude-sonnet-4-5-20250929-v1:0", "gen_ai.usage.input_tokens": 50,
         "gen_ai.usage.output_tokens": 10, CACHED: 30,
     }, scope="opentelemetry.instrumentation.bedrock"),
-    # Strands: the agent's sum, a cycle without usage, and its calls.
+    # Strands: the agent's sum, a cycle without usage, and its calls. The model's provider says what it counts.
     span("strands", "r", AT, 9000, {**chat(150, 30), **AGENT, CACHED: 60}, scope=STRANDS),
     span("strands", "e", AT + 1, 8000, {"event_loop.cycle_id": "1"}, parent="r", scope=STRANDS),
-    span("strands", "c1", AT + 2, 900, chat(50, 10), parent="e", scope=STRANDS),
-    span("strands", "c2", AT + 1000, 900, {**chat(100, 20), CACHED: 60}, parent="e", scope=STRANDS),
+    span("strands", "c1", AT + 2, 900, {**chat(50, 10), **STRANDS_WORDS}, parent="e", scope=STRANDS),
+    span("strands", "c2", AT + 1000, 900, {**chat(100, 20), **STRANDS_WORDS, CACHED: 60}, parent="e", scope=STRANDS),
+    span("strands", "c3", AT + 2000, 900, {
+        **chat(100, 20), **STRANDS_WORDS, "gen_ai.request.model": "us.anthropic.claude-sonnet-4-5-20250929-v1:0",
+        CACHED: 60,
+    }, parent="e", scope=STRANDS),
+    # OpenLIT where it knows no price.
+    span("no_price", "c", AT, 900, {**chat(100, 10), "gen_ai.usage.cost": 0, "gen_ai.client.token.usage": 110},
+         scope="openlit.instrumentation.openai"),
     # Semantic Kernel's own names; CrewAI's crew with the sum of its calls by OpenInference.
     span("kernel", "c", AT, 900, {
         "gen_ai.operation.name": "chat.completions", "gen_ai.system": "openai", "gen_ai.request.model": "gpt-4o",
