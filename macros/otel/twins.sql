@@ -71,3 +71,22 @@
 {% macro otel_worth(of) -%}
     ({{ of }}.other_informed, -{{ of }}.other_from_us, {{ of }}.other_report_id, {{ of }}.other_trace_key)
 {%- endmacro %}
+
+{# Of pairs all of one id, and the nearest on each side by each instrumentation; by time only where no other sign is. #}
+{% macro otel_nearest(pairs) %}
+    select * except (best_sign, by_id)
+    from (
+        select
+            *,
+            min(sign) over (partition by workspace_id, trace_key, report_id, other_scope_name) as best_sign
+        from (
+            select
+                *,
+                if(side = 'same_id', concat(other_trace_key, ' ', other_report_id), '') as by_id
+            from {{ pairs }}
+            order by sign asc, apart asc, other_trace_key asc, other_report_id asc
+            limit 1 by workspace_id, trace_key, report_id, side, other_scope_name, by_id
+        )
+    )
+    where side != 'beside' or best_sign = sign
+{% endmacro %}

@@ -147,27 +147,8 @@ pairs as (
     {% endfor %}
 ),
 
--- All of an id, else the nearest.
-nearest as (
-    select * from pairs
-    order by sign asc, apart asc, other_trace_key asc, other_report_id asc
-    limit 1 by
-        workspace_id, trace_key, report_id, side, other_scope_name,
-        if(side = 'same_id', (other_trace_key, other_report_id), ('', ''))
-),
-
--- What has one by a stronger sign is not looked for by time.
 final as (
-    select * except (best_sign)
-    from (
-        select
-            *,
-            min(sign) over (
-                partition by workspace_id, trace_key, report_id, other_scope_name
-            ) as best_sign
-        from nearest
-    )
-    where side != 'beside' or best_sign = sign
+    {{ otel_nearest('pairs') }}
 )
 
 select * from final

@@ -126,13 +126,13 @@ final as (
         reached.report_id as report_id,
         any(reached.started_hour) as started_hour,
         toUInt32(uniqExact(reached.to_key)) as twins,
+        {%- for field in ['agent', 'session_id', 'run_id', 'actor_id', 'route'] %}
+        max(known.{{ field }}) as twin_{{ field }},
+        {%- endfor %}
         max(reached.to_worth) as best_worth,
         toBool(best_worth > any(reached.from_worth)) as is_duplicate,
         if(is_duplicate, best_worth.4, '') as twin_trace_key,
-        if(is_duplicate, best_worth.3, '') as twin_report_id,
-        {%- for field in ['agent', 'session_id', 'run_id', 'actor_id', 'route'] %}
-        max(known.{{ field }}) as twin_{{ field }}{{ ',' if not loop.last }}
-        {%- endfor %}
+        if(is_duplicate, best_worth.3, '') as twin_report_id
     from reached
     inner join known on reached.to_key = known.other_key
     group by

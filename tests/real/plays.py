@@ -84,8 +84,8 @@ def responses_api(stage: Stage) -> None:
 
 
 def openllmetry_put_on_twice(stage: Stage) -> None:
-    """OpenLLMetry's instrumentation around OpenInference's, which says no id. Taken off, it leaves its wrappers on: put on
-    again, it reports each call twice."""
+    """OpenLLMetry's instrumentation around OpenInference's, which says no id. Taken off, it leaves its wrappers on:
+    put on again, it reports each call twice."""
     from openai.resources.chat.completions import Completions
     from opentelemetry.instrumentation.openai import OpenAIInstrumentor
 
