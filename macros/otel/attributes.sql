@@ -14,7 +14,7 @@
         'output_image_tokens', 'first_token_s', 'first_token_ms', 'session_id', 'run_id', 'agent', 'entity_name',
         'tool_name', 'tool_call_id', 'error_type', 'status', 'success', 'cost_usd', 'unit_cost_input',
         'unit_cost_output', 'latency_ms', 'actor_id', 'route', 'prompt_hash', 'service_tier', 'environment', 'service',
-        'body_type', 'body_event_id', 'modality_total',
+        'body_type', 'body_event_id', 'modality_total', 'uncached_input_tokens',
     ]) }}
 {% endmacro %}
 

@@ -81,7 +81,7 @@
         {% for field in [
             'input_tokens', 'output_tokens', 'total_tokens', 'cache_read_tokens', 'cache_write_tokens',
             'cache_write_1h_tokens', 'reasoning_tokens', 'input_audio_tokens', 'output_audio_tokens',
-            'input_image_tokens', 'output_image_tokens',
+            'input_image_tokens', 'output_image_tokens', 'uncached_input_tokens',
         ] %}
         {{ otel_count(field) }} as said_{{ field }},
         {% endfor %}
@@ -125,7 +125,7 @@
         arraySort(arrayFilter(
             (name, said_value) ->
                 match(lower(name), 'token|usage')
-                and not match(lower(name), 'max|limit|per_|time|budget|type|cost|id$')
+                and not match(lower(name), 'max|limit|per_|persecond|time|budget|type|cost|id$')
                 and toFloat64OrNull(said_value) is not null
                 and transform(name, {{ otel_attribute_names() }}, {{ otel_attribute_codes() }}, toUInt32(0)) = 0,
             mapKeys(attributes), mapValues(attributes)
@@ -213,12 +213,15 @@
     whole as (
         select
             *,
-            input_without + if(
+            -- Who says what is left without the cache says what the whole has in it.
+            multiIf(
+                said_uncached_input_tokens is not null,
+                greatest(ifNull(input_without, toUInt64(0)), assumeNotNull(said_uncached_input_tokens) + cached_tokens),
                 (has_convention and not convention.6)
                 or is_cache_left_out
                 or ifNull(cached_tokens > input_without, false),
-                cached_tokens,
-                toUInt64(0)
+                input_without + cached_tokens,
+                input_without
             ) as input_tokens,
             output_without + multiIf(
                 has_convention and not convention.7 and said_reasoning_tokens is null

@@ -34,7 +34,7 @@
     {%- set names -%}
         ['langfuse.observation.usage_details', 'langfuse.observation.cost_details', 'mlflow.chat.tokenUsage',
         'mlflow.llm.cost', 'braintrust.metrics', 'braintrust.span_attributes', 'braintrust.metadata',
-        'langsmith.usage_metadata']
+        'langsmith.usage_metadata', 'langsmith.metadata.usage_metadata']
     {%- endset -%}
     if(
         hasAny(mapKeys({{ attributes }}), {{ names }}),

@@ -49,6 +49,7 @@ UNLISTED: Final = [
             "ai.operationId": "ai.generateText.doGenerate", "ai.model.id": "gpt-4o",
             "ai.model.provider": "openai.responses", "ai.usage.inputTokens": inputs,
             "ai.usage.outputTokens": 15, "gen_ai.usage.input_tokens": inputs,
+            "ai.usage.inputTokenDetails.noCacheTokens": inputs, "ai.response.avgOutputTokensPerSecond": 9.5,
             "gen_ai.usage.output_tokens": 15, "gen_ai.system": "openai.responses", "gen_ai.request.model": "gpt-4o",
         }, parent="o", scope="ai")
         for step, inputs in ((1, 100), (1001, 200))
@@ -80,6 +81,12 @@ UNLISTED: Final = [
         "gen_ai.request.model": "anthropic.claude-sonnet-4-5-20250929-v1:0", "gen_ai.usage.input_tokens": 50,
         "gen_ai.usage.output_tokens": 10, CACHED: 30,
     }, scope="opentelemetry.instrumentation.bedrock"),
+    # LangSmith's export: the parts of the usage in a JSON object of its metadata.
+    span("langsmith", "c", AT, 900, {
+        **chat(100, 10), "langsmith.span.kind": "llm", "gen_ai.usage.total_tokens": 110,
+        "langsmith.metadata.usage_metadata": '{"input_tokens":100,"output_tokens":10,"total_tokens":110,'
+        '"input_token_details":{"cache_read":40},"output_token_details":{"reasoning":5}}',
+    }, scope="langsmith"),
     # Strands: the agent's sum, a cycle without usage, and its calls. The model's provider says what it counts.
     span("strands", "r", AT, 9000, {**chat(150, 30), **AGENT, CACHED: 60}, scope=STRANDS),
     span("strands", "e", AT + 1, 8000, {"event_loop.cycle_id": "1"}, parent="r", scope=STRANDS),
