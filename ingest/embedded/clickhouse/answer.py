@@ -121,8 +121,11 @@ class Answer:
         code = (b"x-clickhouse-exception-code", str(error.code).encode())
         is_open = self._wire is not None and self._wire.is_begun
         if is_open and not self._is_started:
-            # The status went out with the progress; the code can still be told in a header.
+            # The status went out with the progress; the code can still be told in a header, and the body is the error.
             await self._start(200, [*self._headers("TabSeparated"), code, *self._compress()])
+            await self._pass(message)
+            await self._send({"type": "http.response.body", "body": self._flush()})
+            return
         if self._is_started:
             if self._rewrite is not None:
                 await self._pass(self._rewrite.flush())

@@ -189,8 +189,10 @@ def prepare(connection: Connection, database: str, settings: Mapping[str, str]) 
     for name in settings:
         if not name.replace("_", "").isalnum():
             raise ClickHouseError(115, "UNKNOWN_SETTING", f"Unknown setting '{name}'")
-    if settings:
-        run(connection, "SET " + ", ".join(f"{name} = {quote(value)}" for name, value in settings.items()), {})
+    # The engine takes it with a query only, and off is what it is.
+    said = {name: value for name, value in settings.items() if (name, value) != ("run_query_in_background", "0")}
+    if said:
+        run(connection, "SET " + ", ".join(f"{name} = {quote(value)}" for name, value in said.items()), {})
 
 
 def run(

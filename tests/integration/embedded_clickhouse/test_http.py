@@ -108,14 +108,17 @@ def test_progress_comes_in_headers_while_the_query_runs(engine: Engine) -> None:
     assert body.endswith(b"0\r\n\r\n")
 
 
-def test_a_query_that_fails_after_its_progress_tells_its_code_and_ends_without_an_end(engine: Engine) -> None:
+def test_a_query_that_fails_after_its_progress_and_before_its_result_is_a_whole_error(engine: Engine) -> None:
+    # The official JavaScript client looks for the code on a 200 and then reads the body to its end.
     settings = urlencode({"send_progress_in_http_headers": "1", "http_headers_progress_interval_ms": "20"})
     sql = b"select sum(sleepEachRow(0.1) + throwIf(number = 4, 'boom')) from numbers(10) settings max_block_size = 1"
     head = b"POST /?%s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
     answer = _raw(engine, head % (settings.encode(), len(sql)) + sql)
-    assert b"\r\nx-clickhouse-exception-code: 395\r\n" in answer
-    assert b"__exception__" in answer
-    assert not answer.endswith(b"0\r\n\r\n")
+    top, _, body = answer.partition(b"\r\n\r\n")
+    assert b"\r\nx-clickhouse-exception-code: 395" in top
+    assert b"Code: 395. DB::Exception: boom" in body
+    assert b"__exception__" not in body
+    assert body.endswith(b"0\r\n\r\n")
 
 
 def test_an_exception_in_the_middle_breaks_the_encoding_and_is_framed(engine: Engine) -> None:
@@ -264,3 +267,13 @@ def test_an_unreadable_parameter_is_named(engine: Engine) -> None:
     with pytest.raises(HTTPError) as refused:
         urllib.request.urlopen(f"http://{_host(engine)}/?query=select+1&compress=maybe", timeout=30)
     assert b"compress" in refused.value.read()
+
+
+def test_every_setting_can_be_sent_as_it_is(engine: Engine) -> None:
+    # A client that reads system.settings and sends one back, as the official JavaScript client's suite does with all.
+    names = "'max_threads', 'run_query_in_background', 'session_timezone', 'join_algorithm'"
+    told = _ask(engine, f"select name, default from system.settings where name in ({names}) format TSV".encode())[2]
+    settings = dict(line.split("\t") for line in told.decode().splitlines())
+    assert len(settings) == 4
+    for name, value in settings.items():
+        assert _ask(engine, b"select 1", **{name: value})[0] == 200, name
