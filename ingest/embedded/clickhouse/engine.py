@@ -137,7 +137,8 @@ class Engine:
         asked = "SELECT formatQuerySingleLine({q:String}) SETTINGS max_query_size = 0, max_parser_depth = 10000"
         try:
             with self.connection() as connection:
-                return run(connection, asked, {"q": escape(text)}, "TSVRaw")[0].decode()
+                # An escape in a string may stand for a byte that is no UTF-8; words outside of strings never are.
+                return run(connection, asked, {"q": escape(text)}, "TSVRaw")[0].decode(errors="surrogateescape")
         except ClickHouseError as error:
             # Of the client's statement only, not of the question about it.
             said, _, rest = error.body.partition(": In scope SELECT format")
