@@ -20,6 +20,7 @@ from ingest.embedded.clickhouse.refusals import vet
 # much alone. An insert asks for as much by the setting min_free_disk_bytes_to_perform_insert.
 KEPT_FREE_BYTES = 64 << 20
 # merge_selector_base: ten like parts are merged at once, not five, so that a backlog's rows are written fewer times.
+_LONGEST_AGENT = 200
 _CONFIG = """<clickhouse>
     <logger><level>none</level></logger>
     <timezone>UTC</timezone>
@@ -162,9 +163,15 @@ def mark(query_id: str) -> str:
     return f"/* query_id={query_id.replace('*/', '* /')} */"
 
 
-def marked(sql: str, query_id: str) -> str:
-    """A query's text with its id; behind a comment, space at its head is kept, which the engine's logs would lack."""
-    return f"{'/**/' if sql[:1].isspace() else ''}{sql}{mark(query_id)}"
+def signed(user: str, agent: str) -> str:
+    """The comment before the mark: who asks, and with what program, in a spelling that ends no comment."""
+    return f"/* by={user.encode().hex()}.{agent[:_LONGEST_AGENT].encode(errors='replace').hex()} */"
+
+
+def marked(sql: str, query_id: str, by: str) -> str:
+    """A query's text, signed, with its id; behind a comment, space at its head is kept, which the engine's logs would
+    lack."""
+    return f"{'/**/' if sql[:1].isspace() else ''}{sql}{by}{mark(query_id)}"
 
 
 def escape(text: str) -> str:

@@ -1,8 +1,8 @@
-"""Who asks and as what: a client's name and query id where the engine would say its own.
+"""Who asks and as what: a client's name, program and query id where the engine would say its own.
 
-chDB signs everybody in as `default` and makes query ids of its own; the client's stands in the comment that ends each
-query's text (engine.mark). Here its statements are reworded: queryID() and currentUser() become what they should say,
-system.processes and system.query_log are read with the client's ids, and KILL QUERY finds them.
+chDB signs everybody in as `default` and makes query ids of its own; the client's stand in the comments that end each
+query's text (engine.signed and engine.mark). Here its statements are reworded: queryID() and currentUser() become what
+they should say, system.processes and system.query_log are read with the client's, and KILL QUERY finds its ids.
 """
 
 import re
@@ -11,19 +11,22 @@ from ingest.embedded.clickhouse.statement import Statement, Token, parse, tokens
 
 _MARK = "'/[*] query_id=(.*) [*]/$'"
 _CLIENT_ID = f"if(extract(query, {_MARK}) = '', query_id, extract(query, {_MARK}))"
-# What this server wrote into the query's text.
-_ADDED = (
-    "'^/[*][*]/|/[*] query_id=.* [*]/$|\\nINTO OUTFILE ./dev/fd/[0-9]+. TRUNCATE (FORMAT [A-Za-z]+$)?"
-    "| FROM INFILE .[^ ]*. COMPRESSION .none.'"
-)
+_USER = "'/[*] by=([0-9a-f]*)[.][0-9a-f]* [*]//[*] query_id=.* [*]/$'"
+_AGENT = "'/[*] by=[0-9a-f]*[.]([0-9a-f]*) [*]//[*] query_id=.* [*]/$'"
+# What this server wrote around the query's text, and then what it wrote into it: a format, if any, is at the end only
+# without the mark.
+_AROUND = "'^/[*][*]/|(/[*] by=[0-9a-f.]+ [*]/)?/[*] query_id=.* [*]/$'"
+_WITHIN = "'\\nINTO OUTFILE ./dev/fd/[0-9]+. TRUNCATE (FORMAT [A-Za-z]+$)?| FROM INFILE .[^ ]*. COMPRESSION .none.'"
 # Rows of statements that this server runs for itself, such as SET and USE, are left out.
 _ROWS = {"PROCESSES": "", "QUERY_LOG": f" WHERE l.client_name != 'chDB client' OR extract(l.query, {_MARK}) != ''"}
 _TABLES = {
     name: "(SELECT * REPLACE ("  # noqa: S608  # constants
     f"if(extract(l.query, {_MARK}) = '', l.query_id, extract(l.query, {_MARK})) AS query_id, "
     f"if(extract(l.query, {_MARK}) = '', l.initial_query_id, extract(l.query, {_MARK})) AS initial_query_id, "
-    # Twice: what was added before the mark is at the end only without it.
-    f"replaceRegexpAll(replaceRegexpAll(l.query, {_ADDED}, ''), {_ADDED}, '') AS query) "
+    f"if(extract(l.query, {_USER}) = '', toString(l.user), unhex(extract(l.query, {_USER}))) AS user, "
+    f"if(extract(l.query, {_USER}) = '', toString(l.initial_user), unhex(extract(l.query, {_USER}))) AS initial_user, "
+    f"unhex(extract(l.query, {_AGENT})) AS http_user_agent, "
+    f"replaceRegexpAll(replaceRegexpAll(l.query, {_AROUND}, ''), {_WITHIN}, '') AS query) "
     f"FROM system.{name.lower()} AS l{rows})"
     for name, rows in _ROWS.items()
 }

@@ -18,7 +18,7 @@ from typing import Any
 
 from ingest.embedded.clickhouse import statement, wire
 from ingest.embedded.clickhouse.answer import PREFLIGHT, Answer
-from ingest.embedded.clickhouse.engine import Connection, Engine, Summary, marked, prepare, run
+from ingest.embedded.clickhouse.engine import Connection, Engine, Summary, marked, prepare, run, signed
 from ingest.embedded.clickhouse.errors import ClickHouseError
 from ingest.embedded.clickhouse.identity import as_client
 from ingest.embedded.clickhouse.inputs import load_input
@@ -162,7 +162,7 @@ class Server:
             pipe = Pipe()
             # EXPLAIN would take INTO OUTFILE for its query's own: it is short, and printed.
             sql = asked.text if asked.verb == "EXPLAIN" else asked.into_file(pipe.path, wanted)
-            sql = marked(sql, request.query_id)
+            sql = marked(sql, request.query_id, _signature(request))
             work = partial(held.use, request, asked, partial(to_end, sql=sql, wanted=answer.format))
             future = loop.run_in_executor(self._threads, pipe.closing(work))
             try:
@@ -252,7 +252,7 @@ class Server:
             sql = asked.from_file(str(intake.file))
         else:
             sql = load_input(connection, asked, intake.file, self.engine.vet)
-        return to_end(connection, sql=marked(sql, intake.request.query_id))
+        return to_end(connection, sql=marked(sql, intake.request.query_id, _signature(intake.request)))
 
     async def _watch(self, receive: Receive, query_id: str, *, is_insert: bool) -> None:
         """Ends the query of a client that goes away; an insert whose body is here goes on, as in ClickHouse."""
@@ -299,6 +299,10 @@ async def _tick(request: Request, answer: Answer) -> None:
     while request.progress_every_s and request.method != "HEAD":
         await asyncio.sleep(request.progress_every_s)
         answer.tick()
+
+
+def _signature(request: Request) -> str:
+    return signed(request.user, request.headers.get("user-agent", ""))
 
 
 def _to_end(connection: Connection, *, sql: str, request: Request, wanted: str, answer: Answer) -> Printed:

@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.error import HTTPError
 
 import pytest
+import urllib3
 
 from ingest.embedded.stack import answers_ok
 from tests.integration.embedded_clickhouse.asking import ask, until
@@ -55,15 +56,31 @@ def test_functions_logs_and_the_process_list_say_the_client_s_id_and_user(engine
     assert said == "mine-1\treader\t1\n"
     ask(engine, " -- said\ncreate table if not exists logged (a Int8) engine = Memory", query_id="mine-2")
     ask(engine, "insert into logged values (1)", query_id="mine-3")
+    ask(engine, "select 'mine'", query_id="mine-4", default_format="JSONEachRow")
     ask(engine, "system flush logs")
     logged = ask(
         engine, "select query_id, query from system.query_log where query_id like 'mine-%' and type = 2 order by 1"
     )
-    assert [line.split("\t")[0] for line in logged.splitlines()] == ["mine-1", "mine-2", "mine-3"]
+    assert [line.split("\t")[0] for line in logged.splitlines()] == [f"mine-{number}" for number in (1, 2, 3, 4)]
+    assert logged.endswith("mine-4\tselect \\'mine\\'\n")
     assert "mine-2\t -- said\\ncreate table if not exists logged (a Int8) engine = Memory\n" in logged
     assert all(word not in logged for word in ("OUTFILE", "INFILE", "query_id"))
     assert (
         ask(engine, "select query_id from system.processes where query like '%this very query%'", query_id="p") == "p\n"
+    )
+
+
+def test_logs_and_the_process_list_say_who_asked_and_with_what_program(engine: Engine) -> None:
+    # Both were `default` and nothing: on call one could not tell a dashboard's queries from a build's.
+    asked = urllib3.PoolManager(headers={"User-Agent": "grafana/12 */ select 'x' /*"})
+    url = f"{engine.url.replace('default@', '')}/?user=reader&query_id=by-1"
+    told = "select user, initial_user, http_user_agent from system.{} where query_id = 'by-1' limit 1"
+    expected = "reader\treader\tgrafana/12 */ select \\'x\\' /*\n"
+    assert asked.request("POST", url, body=told.format("processes")).data.decode() == expected
+    ask(engine, "system flush logs")
+    assert ask(engine, told.format("query_log")) == expected
+    assert (
+        ask(engine, "select count() from system.query_log where query_id = 'by-1' and query like '%/* by=%'") == "0\n"
     )
 
 
