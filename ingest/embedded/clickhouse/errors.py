@@ -24,8 +24,8 @@ _STATUS_CODES: dict[int, tuple[int, ...]] = {
 _STATUS = {code: status for status, codes in _STATUS_CODES.items() for code in codes}
 # What this server added to the query, which its author never wrote.
 _ADDED = re.compile(
-    r"\n?(/\* by=[0-9a-f.]+ \*/)?/\* query_id=[^\n]*? \*/|\nINTO OUTFILE '/dev/fd/\d+' TRUNCATE (FORMAT TabSeparated)?"
-    r"|: \(in file/uri [^)\n]*\)| FROM INFILE '[^']*' COMPRESSION 'none'"
+    r"\n?(/\* by=[0-9a-f.]+ \*/)?/\* query_id=[^\n]*? \*/|\nINTO OUTFILE '/dev/fd/\d+' TRUNCATE (/\*\*/FORMAT \w+)?"
+    r"|: \(in file/uri [^)\n]*\)|FROM INFILE '[^']*' COMPRESSION 'none' ?"
 )
 _CODE = re.compile(r"Code: (\d+)\. (?:DB::)?Exception: ")
 

@@ -16,7 +16,10 @@ _AGENT = "'/[*] by=[0-9a-f]*[.]([0-9a-f]*) [*]//[*] query_id=.* [*]/$'"
 # What this server wrote around the query's text, and then what it wrote into it: a format, if any, is at the end only
 # without the mark.
 _AROUND = "'^/[*][*]/|(/[*] by=[0-9a-f.]+ [*]/)?/[*] query_id=.* [*]/$'"
-_WITHIN = "'\\nINTO OUTFILE ./dev/fd/[0-9]+. TRUNCATE (FORMAT [A-Za-z]+$)?| FROM INFILE .[^ ]*. COMPRESSION .none.'"
+_WITHIN = (
+    "'\\nINTO OUTFILE ./dev/fd/[0-9]+. TRUNCATE (/[*][*]/FORMAT [A-Za-z0-9]+$)?"
+    "|FROM INFILE .[^ ]*. COMPRESSION .none. '"
+)
 # Rows of statements that this server runs for itself, such as SET and USE, are left out.
 _ROWS = {"PROCESSES": "", "QUERY_LOG": f" WHERE l.client_name != 'chDB client' OR extract(l.query, {_MARK}) != ''"}
 _TABLES = {

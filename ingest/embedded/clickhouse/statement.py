@@ -64,18 +64,17 @@ class Statement:
         return self.kind in ("result", "kill") or self.verb in ("USE", "SET")
 
     def into_file(self, path: str, default_format: str) -> str:
-        """The same query writing its result, formatted, to `path`."""
+        """The same query writing its result, formatted, to `path`; the comment tells a format that is not its own."""
         where = f"\nINTO OUTFILE '{path}' TRUNCATE "
         if self.format:
             return self.text[: self.clause_at] + where + self.text[self.clause_at :]
-        return f"{self.text}{where}FORMAT {default_format}"
+        return f"{self.text}{where}/**/FORMAT {default_format}"
 
     def from_file(self, path: str) -> str:
         """The same insert taking its data from `path`; FROM INFILE stands before SETTINGS and FORMAT."""
         head = self.text[: self.data_at].rstrip().removesuffix(";")
-        source = f" FROM INFILE '{path}' COMPRESSION 'none' "
-        rest = re.sub(r"(?i)\s*\bVALUES$", " FORMAT Values", head[self.clause_at :])
-        return head[: self.clause_at] + source + rest
+        before, rest = head[: self.clause_at], re.sub(r"(?i)\s*\bVALUES$", " FORMAT Values", head[self.clause_at :])
+        return f"{before}{'' if before[-1:].isspace() else ' '}FROM INFILE '{path}' COMPRESSION 'none' {rest.lstrip()}"
 
 
 def tokens(text: str) -> list[Token]:

@@ -56,13 +56,16 @@ def test_functions_logs_and_the_process_list_say_the_client_s_id_and_user(engine
     assert said == "mine-1\treader\t1\n"
     ask(engine, " -- said\ncreate table if not exists logged (a Int8) engine = Memory", query_id="mine-2")
     ask(engine, "insert into logged values (1)", query_id="mine-3")
-    ask(engine, "select 'mine'", query_id="mine-4", default_format="JSONEachRow")
+    ask(engine, '{"a": 1}', query="insert into logged format JSONEachRow", query_id="mine-4")
+    ask(engine, "select 'mine'", query_id="mine-5", default_format="JSONEachRow")
+    ask(engine, "select 1 FORMAT CSV", query_id="mine-6")
     ask(engine, "system flush logs")
     logged = ask(
         engine, "select query_id, query from system.query_log where query_id like 'mine-%' and type = 2 order by 1"
     )
-    assert [line.split("\t")[0] for line in logged.splitlines()] == [f"mine-{number}" for number in (1, 2, 3, 4)]
-    assert logged.endswith("mine-4\tselect \\'mine\\'\n")
+    assert [line.split("\t")[0] for line in logged.splitlines()] == [f"mine-{number}" for number in range(1, 7)]
+    assert "mine-4\tinsert into logged format JSONEachRow\n" in logged
+    assert logged.endswith("mine-5\tselect \\'mine\\'\nmine-6\tselect 1 FORMAT CSV\n")
     assert "mine-2\t -- said\\ncreate table if not exists logged (a Int8) engine = Memory\n" in logged
     assert all(word not in logged for word in ("OUTFILE", "INFILE", "query_id"))
     assert (

@@ -16,7 +16,7 @@ def test_the_result_goes_to_the_file_before_the_query_s_own_format() -> None:
 
 
 def test_a_query_without_a_format_takes_the_default_one() -> None:
-    assert parse("show tables -- format CSV").into_file("/p", "Native").endswith("TRUNCATE FORMAT Native")
+    assert parse("show tables -- format CSV").into_file("/p", "Native").endswith("TRUNCATE /**/FORMAT Native")
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_the_file_stands_before_settings_and_format() -> None:
     found = insert_with_data("insert into t (a) settings async_insert = 1 format CSV\n1")
     assert found is not None
     assert found.from_file("/f") == (
-        "insert into t (a)  FROM INFILE '/f' COMPRESSION 'none' settings async_insert = 1 format CSV"
+        "insert into t (a) FROM INFILE '/f' COMPRESSION 'none' settings async_insert = 1 format CSV"
     )
 
 
