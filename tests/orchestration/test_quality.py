@@ -48,9 +48,10 @@ class House:
         self.models.client.command(f"create database if not exists {table.split('.')[0]}")
         self.models.client.command(f"create table {table} ({columns}) engine = MergeTree order by tuple()")
         moment = "toDate(hour) as day" if by_day else "hour as occurred_hour"
+        # The newest day that should be whole ended two to 26 hours ago: it has some at any time of the day.
         self.models.client.command(
             f"insert into {table} ({moment.split()[-1]}) select {moment} from "
-            "(select toStartOfHour(now('UTC')) - interval number hour as hour from numbers(30, 90))"
+            "(select toStartOfHour(now('UTC')) - interval number hour as hour from numbers(25, 95))"
         )
         if by_day:
             self.run(
