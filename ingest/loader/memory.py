@@ -1,6 +1,6 @@
 """Where a loader's memory comes from. Called once, before threads are there and before Arrow is loaded.
 
-Neither changes what lands: elsewhere than with glibc the second does nothing.
+What lands does not depend on it: where there is no glibc, only Arrow's part is done.
 """
 
 import ctypes

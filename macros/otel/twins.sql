@@ -57,10 +57,12 @@
         )
 {%- endmacro %}
 
-{# Where the other report of a call may be: both begin within minutes. #}
-{% macro otel_hours_around(hour) -%}
-    [{{ hour }} - interval 1 hour, {{ hour }}, {{ hour }} + interval 1 hour]
-{%- endmacro %}
+{# The hours where the other report of a call of these may be: both begin within minutes. #}
+{% macro otel_hours_around() %}
+    select distinct arrayJoin([started_hour - interval 1 hour, started_hour, started_hour + interval 1 hour]) as hour
+    from {{ ref('int_otel_hour_spans') }}
+    where {{ in_buckets('started_hour') }}
+{% endmacro %}
 
 {# One report as one value, to join by. #}
 {% macro otel_report_key(trace_key, report_id) -%}

@@ -20,9 +20,7 @@
 with
 
 hours_around as (
-    select distinct arrayJoin({{ otel_hours_around('started_hour') }}) as hour
-    from {{ ref('int_otel_hour_spans') }}
-    where {{ in_buckets('started_hour') }}
+    {{ otel_hours_around() }}
 ),
 
 calls as (
@@ -48,11 +46,8 @@ calls_by_parent as (
 ),
 
 calls_here_by_parent as (
-    select
-        *,
-        arrayJoin(arrayEnumerate(ancestors)) as levels,
-        ancestors[levels] as above_id
-    from calls_here
+    select * from calls_by_parent
+    where {{ in_buckets('started_hour') }}
 ),
 
 -- An id that more reports bear than there are instrumentations is a constant, not an id.

@@ -20,9 +20,7 @@
 with recursive
 
 hours_around as (
-    select distinct arrayJoin({{ otel_hours_around('started_hour') }}) as hour
-    from {{ ref('int_otel_hour_spans') }}
-    where {{ in_buckets('started_hour') }}
+    {{ otel_hours_around() }}
 ),
 
 nearest as (

@@ -3,6 +3,12 @@
 import subprocess
 import sys
 
+
+def _python(script: str) -> "subprocess.CompletedProcess[str]":
+    """A process of its own, in which nothing is loaded yet."""
+    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+
+
 SCRIPT = """
 import sys
 from ingest.contracts.outcome import EventLimits
@@ -19,7 +25,7 @@ import pandas
 
 
 def test_a_process_that_is_warm_decodes_without_pandas_and_may_still_import_it() -> None:
-    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=60, check=False)
+    done = _python(SCRIPT)
     assert done.returncode == 0, done.stderr
 
 
@@ -48,7 +54,7 @@ stop.set()
 
 def test_eight_threads_of_a_loader_share_two_heaps() -> None:
     # A heap for each thread keeps what the thread freed: 30 MB of a loader's memory, and nothing for it.
-    done = subprocess.run([sys.executable, "-c", HEAPS], capture_output=True, text=True, timeout=60, check=False)
+    done = _python(HEAPS)
     assert done.stdout.count("<heap nr=") == 2, done.stderr
 
 
@@ -73,5 +79,5 @@ print(pyarrow.default_memory_pool().backend_name)
 
 def test_the_loader_s_arrow_takes_its_memory_from_the_c_library() -> None:
     # Arrow asks once, when it is loaded: an import of it before the command begins would undo this in silence.
-    done = subprocess.run([sys.executable, "-c", ALLOCATOR], capture_output=True, text=True, timeout=60, check=False)
+    done = _python(ALLOCATOR)
     assert done.stdout.split() == ["system"], done.stderr
