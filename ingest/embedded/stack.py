@@ -5,6 +5,7 @@ METERHOUSE_KAFKA_BOOTSTRAP) is not started, but its tables and topics are made a
 loader, are Part values given to `Stack(settings, extra=...)`.
 """
 
+import http.client
 import json
 import ssl
 import sys
@@ -223,7 +224,7 @@ def answers_ok(url: str, timeout_s: float = 2.0) -> bool:
 
 
 def asked(url: str, timeout_s: float = 2.0) -> int:
-    """The status of a GET; 0 where nobody answers."""
+    """The status of a GET; 0 where nobody answers, or not in HTTP."""
     # A certificate names the host that clients use, which need not be this one; who it is, its pid says.
     context = ssl._create_unverified_context() if url.startswith("https") else None  # noqa: S323, SLF001
     # No proxy of the environment: these are addresses on this machine.
@@ -233,7 +234,7 @@ def asked(url: str, timeout_s: float = 2.0) -> int:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code
-    except (urllib.error.URLError, OSError):
+    except (OSError, http.client.HTTPException):  # nobody, or somebody who does not speak HTTP
         return 0
 
 

@@ -4,7 +4,7 @@ In: an address, a query with variables, the shape of the answer's `data` as a ms
 there, an answer of another shape or one with errors is a MeterhouseError with the address and what was said.
 """
 
-import urllib.error
+import http.client
 import urllib.request
 from collections.abc import Mapping
 from typing import Generic, TypeVar
@@ -41,7 +41,7 @@ def ask(
     try:
         with opener.open(request, timeout=timeout_s) as answer:
             said: _Answer[Data] = msgspec.json.decode(answer.read(), type=_Answer[shape])  # type: ignore[valid-type]  # a type at run time
-    except (urllib.error.URLError, OSError, msgspec.MsgspecError) as error:
+    except (OSError, http.client.HTTPException, msgspec.MsgspecError) as error:
         raise MeterhouseError(f"Dagster at {address} did not answer a question as expected: {error}.") from error
     if said.errors or said.data is None:
         complaint = said.errors[0].message if said.errors else "no data"
